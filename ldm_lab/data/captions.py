@@ -1,0 +1,185 @@
+"""Sentences about scenes, and what exactly each sentence asks for.
+
+A caption names shape and colour of every object and mentions size, place, relation and background only sometimes, so it
+constrains a subset of the attributes. ``Caption`` carries that subset beside the text: evaluation never parses language.
+"""
+
+import random
+import re
+from dataclasses import dataclass
+
+from ldm_lab.core.seeding import derive_seed
+from ldm_lab.data.scenes import BACKGROUNDS, COLORS, OPPOSITES, SHAPES, Scene, SceneObject
+
+SIZE_WORDS = {"small": ("small", "small", "little"), "large": ("large", "large", "big")}
+BACKGROUND_WORDS = {"gray": ("gray", "grey")}
+RELATION_PHRASES = {
+    "left of": ("left of", "to the left of"),
+    "right of": ("right of", "to the right of"),
+    "above": ("above",),
+    "below": ("below", "under"),
+}
+PLACE_PHRASES = {
+    "center": ("in the center", "in the middle", "at the center"),
+    "left": ("on the left", "at the left", "on the left side"),
+    "right": ("on the right", "at the right", "on the right side"),
+    "top": ("at the top", "at the top center", "in the top middle"),
+    "bottom": ("at the bottom", "at the bottom center", "in the bottom middle"),
+    "top left": ("at the top left", "in the top left corner", "in the top left"),
+    "top right": ("at the top right", "in the top right corner", "in the top right"),
+    "bottom left": ("at the bottom left", "in the bottom left corner", "in the bottom left"),
+    "bottom right": ("at the bottom right", "in the bottom right corner", "in the bottom right"),
+}
+SINGLE = (
+    "{a}",
+    "{a}",
+    "one {a}",
+    "a picture of {a}",
+    "an image of {a}",
+    "there is {a}",
+    "just {a}",
+    "a drawing of {a}",
+)
+SINGLE_PLACED = (
+    "{a} {place}",
+    "{a} {place}",
+    "{place} {a}",
+    "{place} there is {a}",
+    "a picture of {a} {place}",
+    "there is {a} {place}",
+    "{a} is {place}",
+    "an image with {a} {place}",
+)
+TWO = (
+    "{a} and {b}",
+    "{a} and {b}",
+    "{a} with {b}",
+    "a picture of {a} and {b}",
+    "two shapes: {a} and {b}",
+    "there is {a} and {b}",
+    "{a} together with {b}",
+)
+TWO_RELATED = (
+    "{a} {relation} {b}",
+    "{a} {relation} {b}",
+    "{a} is {relation} {b}",
+    "a picture of {a} {relation} {b}",
+    "there is {a} {relation} {b}",
+    "two shapes: {a} {relation} {b}",
+    "{relation} {b} is {a}",
+    "{relation} {b} there is {a}",
+)
+BACKGROUND = (
+    "{text} on {background}",
+    "{text} on {article} {background} background",
+    "{text}, {background} background",
+    "{text} against {article} {background} background",
+    "{text} with {article} {background} background",
+    "on {article} {background} background, {text}",
+)
+TEMPLATES = (SINGLE, SINGLE_PLACED, TWO, TWO_RELATED, BACKGROUND)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedObject:
+    """What a caption says about one object; None: not mentioned."""
+
+    shape: str
+    color: str
+    size: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a caption asks for; the number of objects is always asked. ``relation`` is that of the first to the second."""
+
+    objects: tuple[AskedObject, ...]
+    relation: str | None = None
+    place: str | None = None
+    background: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A sentence and the attributes that it asks for."""
+
+    text: str
+    asked: Asked
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def caption(scene: Scene, seed: int, *, complete: bool = False) -> Caption:
+    """Describe a scene in one of many phrasings; the same scene and seed give the same caption.
+
+    Args:
+        scene: One or two objects.
+        seed: Chooses the phrasing, the attributes that are mentioned, and which of two objects is named first.
+        complete: Mention every attribute.
+    """
+    rng = random.Random(derive_seed("caption", seed))
+    asked = _choose_attributes(rng, scene, complete)
+    return Caption(_phrase(rng, asked), asked)
+
+
+def vocabulary() -> frozenset[str]:
+    """Every word that a caption can contain."""
+    phrases = [phrase for templates in TEMPLATES for phrase in templates]
+    for synonyms in (SIZE_WORDS, BACKGROUND_WORDS, RELATION_PHRASES, PLACE_PHRASES):
+        phrases += [phrase for options in synonyms.values() for phrase in options]
+    plain = " ".join([*phrases, *SHAPES, *COLORS, *BACKGROUNDS, "a an"])
+    return frozenset(re.findall(r"[a-z]+", re.sub(r"{\w+}", " ", plain)))
+
+
+def _choose_attributes(rng: random.Random, scene: Scene, complete: bool) -> Asked:
+    """Decide what the sentence mentions. Every draw is made in every case, so the choices do not shift each other."""
+    sized, related, placed, grounded, swapped, uneven = (rng.random() for _ in range(6))
+    objects, relation = scene.objects, scene.relation
+    if relation is not None and swapped < 0.5:
+        objects, relation = objects[::-1], OPPOSITES[relation]
+    with_size = [complete or sized < 0.65] * len(objects)
+    if not complete and uneven < 0.15:  # a size word at one of two objects only
+        with_size[-1] = not with_size[-1]
+    return Asked(
+        tuple(_ask_object(item, mentioned) for item, mentioned in zip(objects, with_size, strict=True)),
+        relation=relation if complete or related < 0.85 else None,
+        place=scene.place if complete or placed < 0.65 else None,
+        background=scene.background if complete or grounded < 0.65 else None,
+    )
+
+
+def _ask_object(item: SceneObject, with_size: bool) -> AskedObject:
+    return AskedObject(item.shape, item.color, item.size if with_size else None)
+
+
+def _phrase(rng: random.Random, asked: Asked) -> str:
+    phrases = [_noun_phrase(rng, item) for item in asked.objects]
+    names = dict(zip("ab", phrases, strict=False))
+    if asked.relation is not None:
+        text = _pick(rng, TWO_RELATED).format(relation=_pick(rng, RELATION_PHRASES[asked.relation]), **names)
+    elif asked.place is not None:
+        text = _pick(rng, SINGLE_PLACED).format(place=_pick(rng, PLACE_PHRASES[asked.place]), **names)
+    else:
+        text = _pick(rng, SINGLE if len(phrases) == 1 else TWO).format(**names)
+    text = text.replace("one a ", "one ").replace("one an ", "one ")
+    return text if asked.background is None else _with_background(rng, text, asked.background)
+
+
+def _with_background(rng: random.Random, text: str, background: str) -> str:
+    word = _pick(rng, BACKGROUND_WORDS.get(background, (background,)))
+    return _pick(rng, BACKGROUND).format(text=text, article=_article(word), background=word)
+
+
+def _noun_phrase(rng: random.Random, item: AskedObject) -> str:
+    size = () if item.size is None else (_pick(rng, SIZE_WORDS[item.size]),)
+    words = (*size, item.color, item.shape)
+    return " ".join((_article(words[0]), *words))
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
+
+
+def _pick(rng: random.Random, options: tuple[str, ...]) -> str:
+    return options[int(rng.random() * len(options))]
