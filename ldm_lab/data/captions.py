@@ -6,10 +6,10 @@ constrains a subset of the attributes. ``Caption`` carries that subset beside th
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ldm_lab.core.seeding import derive_seed
-from ldm_lab.data.scenes import BACKGROUNDS, COLORS, OPPOSITES, SHAPES, Scene, SceneObject
+from ldm_lab.data.scenes import BACKGROUNDS, COLORS, OPPOSITES, SHAPES, Scene
 
 SIZE_WORDS = {"small": ("small", "small", "little"), "large": ("large", "large", "big")}
 BACKGROUND_WORDS = {"gray": ("gray", "grey")}
@@ -119,8 +119,15 @@ def caption(scene: Scene, seed: int, *, complete: bool = False) -> Caption:
         complete: Mention every attribute.
     """
     rng = random.Random(derive_seed("caption", seed))
-    asked = _choose_attributes(rng, scene, complete)
+    asked = _swapped(all_attributes(scene)) if rng.random() < 0.5 else all_attributes(scene)
+    asked = asked if complete else _choose_attributes(rng, asked)
     return Caption(_phrase(rng, asked), asked)
+
+
+def all_attributes(scene: Scene) -> Asked:
+    """Ask for everything that a scene has, its objects in their order."""
+    objects = tuple(AskedObject(item.shape, item.color, item.size) for item in scene.objects)
+    return Asked(objects, scene.relation, scene.place, scene.background)
 
 
 def vocabulary() -> frozenset[str]:
@@ -132,25 +139,24 @@ def vocabulary() -> frozenset[str]:
     return frozenset(re.findall(r"[a-z]+", re.sub(r"{\w+}", " ", plain)))
 
 
-def _choose_attributes(rng: random.Random, scene: Scene, complete: bool) -> Asked:
-    """Decide what the sentence mentions. Every draw is made in every case, so the choices do not shift each other."""
-    sized, related, placed, grounded, swapped, uneven = (rng.random() for _ in range(6))
-    objects, relation = scene.objects, scene.relation
-    if relation is not None and swapped < 0.5:
-        objects, relation = objects[::-1], OPPOSITES[relation]
-    with_size = [complete or sized < 0.65] * len(objects)
-    if not complete and uneven < 0.15:  # a size word at one of two objects only
-        with_size[-1] = not with_size[-1]
+def _choose_attributes(rng: random.Random, everything: Asked) -> Asked:
+    """Keep shapes and colours, and of the rest what chance keeps. All draws are always made: none shifts another."""
+    sized, uneven, related, placed, grounded = (rng.random() < chance for chance in (0.65, 0.15, 0.85, 0.65, 0.65))
+    with_size = [sized] * (len(everything.objects) - 1) + [sized != uneven]
     return Asked(
-        tuple(_ask_object(item, mentioned) for item, mentioned in zip(objects, with_size, strict=True)),
-        relation=relation if complete or related < 0.85 else None,
-        place=scene.place if complete or placed < 0.65 else None,
-        background=scene.background if complete or grounded < 0.65 else None,
+        tuple(
+            item if kept else replace(item, size=None) for item, kept in zip(everything.objects, with_size, strict=True)
+        ),
+        relation=everything.relation if related else None,
+        place=everything.place if placed else None,
+        background=everything.background if grounded else None,
     )
 
 
-def _ask_object(item: SceneObject, with_size: bool) -> AskedObject:
-    return AskedObject(item.shape, item.color, item.size if with_size else None)
+def _swapped(asked: Asked) -> Asked:
+    """The same statement with the other object named first."""
+    relation = None if asked.relation is None else OPPOSITES[asked.relation]
+    return replace(asked, objects=asked.objects[::-1], relation=relation)
 
 
 def _phrase(rng: random.Random, asked: Asked) -> str:

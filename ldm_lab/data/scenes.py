@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ldm_lab.core.errors import DataError
+from ldm_lab.core.images import to_tensor
 from ldm_lab.core.seeding import derive_seed
 from ldm_lab.data.silhouettes import SILHOUETTES, signed_distance
 
@@ -169,10 +170,10 @@ def render(scenes: Sequence[Scene], size: int = 64) -> Tensor:
     Returns:
         Images in [-1, 1], fp32. (B, 3, size, size)
     """
-    x = _palette([BACKGROUNDS[scene.background] for scene in scenes])[:, :, None, None].repeat(1, 1, size, size)
+    x = palette([BACKGROUNDS[scene.background] for scene in scenes]).repeat(1, 1, size, size)
     for layer, coverage in enumerate(_layers(scenes, size)):
         rows = _having(scenes, layer)
-        paint = _palette([COLORS[scenes[row].objects[layer].color] for row in rows])[:, :, None, None]
+        paint = palette([COLORS[scenes[row].objects[layer].color] for row in rows])
         x[rows] = torch.lerp(x[rows], paint, coverage[:, None])  # (rows, 3, size, size)
     return x
 
@@ -185,6 +186,11 @@ def semantic_map(scenes: Sequence[Scene], size: int = 64) -> Tensor:
         index = torch.tensor([1 + SHAPES.index(scenes[row].objects[layer].shape) for row in rows])
         labels[rows] = torch.where(coverage > 0.5, index[:, None, None], labels[rows])
     return labels
+
+
+def palette(colors: Sequence[tuple[int, int, int]]) -> Tensor:
+    """Colours as images of one pixel, in [-1, 1]. (N, 3, 1, 1)"""
+    return to_tensor(torch.tensor(colors, dtype=torch.uint8)[:, None, None, :])
 
 
 def _having(scenes: Sequence[Scene], layer: int) -> list[int]:
@@ -206,11 +212,6 @@ def _coverage(objects: Sequence[SceneObject], size: int) -> Tensor:
             pose = torch.tensor([(item.x, item.y, item.radius, item.rotation) for item in chosen])
             coverage[rows] = (0.5 - signed_distance(shape, pose, size, canvas=CANVAS)).clamp(0, 1)
     return coverage
-
-
-def _palette(colors: Sequence[tuple[int, int, int]]) -> Tensor:
-    """Colours in [-1, 1]. (N, 3)"""
-    return torch.tensor(colors, dtype=torch.float32).reshape(-1, 3) / 127.5 - 1
 
 
 def _tight_box(mask: Tensor) -> Box:
