@@ -11,7 +11,6 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, TypeVar
 
 from ldm_lab.core.errors import ConfigError
@@ -93,7 +92,6 @@ def differences(first: Any, second: Any, *, prefix: str = "") -> dict[str, tuple
     return found
 
 
-@cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 

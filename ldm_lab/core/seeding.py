@@ -6,6 +6,7 @@ nothing else.
 """
 
 import hashlib
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -13,8 +14,11 @@ from torch import Tensor
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Mix integers and words into one seed of 63 bits; equal parts give equal seeds on every platform."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    """Mix integers and words into one seed of 63 bits; equal parts give equal seeds on every platform.
+
+    Integers of every kind (int, NumPy's, a 0-d tensor) count as their value; 7 and "7" are different parts.
+    """
+    text = "\x1f".join(f"str:{part}" if isinstance(part, str) else f"int:{operator.index(part)}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 

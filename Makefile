@@ -1,0 +1,50 @@
+# One command for each thing people do here. Every target sets up .venv the first time and is quick afterwards.
+#
+#   make demo PROMPT="a large red circle left of a small blue star on white"
+#   make test [ARGS="-k seeding"]    make lint    make format    make bench    make lab
+
+PYTHON ?= python3
+PROMPT ?= a large red circle left of a small blue star on a white background
+OUT    ?= out
+ARGS   ?=
+
+BIN := .venv/bin
+
+# What a target needs installed; extras are those of pyproject.toml.
+EXTRAS_demo :=
+EXTRAS_bench := [metrics]
+EXTRAS_test := [metrics,text,dev]
+EXTRAS_lab  := [notebook,app,metrics,text]
+
+.PHONY: demo test lint format bench lab clean
+
+demo: .venv/.ready-demo
+	$(BIN)/ldm-lab generate "$(PROMPT)" --output "$(OUT)"
+
+test: .venv/.ready-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.ready-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.ready-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.ready-bench
+	$(BIN)/ldm-lab bench $(ARGS)
+
+lab: .venv/.ready-lab
+	$(BIN)/jupyter lab
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+
+.venv/.ready-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".$(EXTRAS_$*)"
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
