@@ -1,0 +1,1 @@
+"""Blocks that the first stage and the UNet share."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from ldm_lab.nn.blocks import group_norm
+from ldm_lab.nn.blocks import group_norm, repeat_batch
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -24,7 +24,13 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, width: int, *, context_width: int | None = None, num_heads: int, head_channels: int, qkv_bias: bool = False
+        self,
+        width: int,
+        *,
+        context_width: int | None = None,
+        num_heads: int,
+        head_channels: int,
+        qkv_bias: bool = False,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -40,9 +46,13 @@ class Attention(nn.Module):
         return self._split(self.to_k(context)), self._split(self.to_v(context))
 
     def forward(self, tokens: Tensor, keys_values: KeysValues | None = None) -> Tensor:
-        """(B, N, C) → (B, N, C); without ``keys_values`` the tokens attend to each other."""
+        """(B, N, C) → (B, N, C); without ``keys_values`` the tokens attend to each other.
+
+        Where ``keys_values`` are for several copies of the batch, every copy is answered: (copies·B, N, C).
+        """
         keys, values = self.keys_values(tokens) if keys_values is None else keys_values
-        h = F.scaled_dot_product_attention(self._split(self.to_q(tokens)), keys, values)
+        queries = repeat_batch(self._split(self.to_q(tokens)), len(keys))
+        h = F.scaled_dot_product_attention(queries, keys, values)
         return self.to_out[0](rearrange(h, "b heads n d -> b n (heads d)"))
 
     def _split(self, tokens: Tensor) -> Tensor:

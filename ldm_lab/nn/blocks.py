@@ -5,6 +5,7 @@ Parameters carry the names that diffusers gives them, so its weights load withou
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,6 +15,11 @@ Resample = Literal["up", "down"]
 def group_norm(channels: int, *, groups: int = 32, eps: float = 1e-6) -> nn.GroupNorm:
     """GroupNorm with the reference's defaults: 32 groups, eps 1e-6 in the first stage and 1e-5 in the UNet."""
     return nn.GroupNorm(groups, channels, eps=eps)
+
+
+def repeat_batch(h: Tensor, batch: int) -> Tensor:
+    """Repeat a whole batch until it has ``batch`` entries, [copy 0 of all, copy 1 of all, …]; keeps the layout."""
+    return h if batch <= len(h) else torch.cat([h] * (batch // len(h)))
 
 
 class ResidualBlock(nn.Module):

@@ -1,0 +1,6 @@
+"""The denoising network: ``UNet`` and what it is built from."""
+
+from ldm_lab.unet.config import UNetConfig
+from ldm_lab.unet.unet import Denoise, UNet
+
+__all__ = ["Denoise", "UNet", "UNetConfig"]
