@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from ldm_lab.core.errors import ImageError, ShapeError
+from ldm_lab.core.io import write_atomic
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_BYTES = 10_000_000
@@ -149,14 +150,28 @@ def strip(images: Sequence[Image.Image], *, padding: int = 2) -> Image.Image:
     return grid(images, columns=len(images), padding=padding)
 
 
+def save_png(path: str | Path, image: Image.Image) -> None:
+    """Write a picture as PNG so that the file is whole or absent; folders on the way are made.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())
+
+
 def _to_array(images: Picture | Sequence[Image.Image]) -> np.ndarray:
     """Any accepted kind of picture as a fresh uint8 array. (B, H, W, 3)"""
     if isinstance(images, Image.Image):
         images = [images]
-    if not isinstance(images, np.ndarray | Tensor):
+    if isinstance(images, Tensor):
+        pixels = images.detach().cpu().numpy().copy()
+    elif isinstance(images, np.ndarray):
+        pixels = images.copy()
+    else:
         _common_size(images)
-        images = np.stack([np.asarray(image) for image in images])
-    pixels = np.array(images)
+        pixels = np.stack([np.asarray(image) for image in images])
     if pixels.ndim == 3:
         pixels = pixels[None]
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:

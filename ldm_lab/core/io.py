@@ -25,7 +25,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 
 
 def write_atomic(path: str | Path, data: bytes) -> None:
-    """Write a file so that its old content stays whole until the new content is on the disk.
+    """Write a file so that its old content stays whole until the new content is on the disk; its folder is made.
 
     Raises:
         CheckpointError: Disk full (with the bytes needed and free), read-only, or not permitted.
@@ -33,6 +33,7 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     path = Path(path)
     temporary = _sibling(path)
     with _explain_failure(path, needed=len(data)):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "xb") as file:
                 file.write(data)

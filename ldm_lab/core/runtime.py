@@ -54,7 +54,7 @@ def describe_device(device: "torch.device") -> str:
         return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     if device.type == "mps":
         return f"Apple GPU, {platform.machine()}"
-    return f"CPU, {num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    return f"CPU, {num_threads()} thread(s), {torch.backends.cpu.get_cpu_capability()}"
 
 
 def num_threads() -> int:
