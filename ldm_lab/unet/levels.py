@@ -4,7 +4,7 @@ A level owns its blocks and their order. How a block is called, and what it is t
 by the ``visit`` that the UNet hands down.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +34,11 @@ class DownLevel(nn.Module):
     def forward(self, h: Tensor, visit: Visit) -> list[Tensor]:
         """(B, C_in, H, W) → the feature map after every step, for the way up; the last one goes on."""
         outputs = []
-        for blocks in self._steps():
+        for blocks in [*in_steps(self.resnets, self.attentions), *in_steps(self.downsamplers)]:
             for block in blocks:
                 h = visit(block, h)
             outputs.append(h)
         return outputs
-
-    def _steps(self) -> Iterator[tuple[nn.Module, ...]]:
-        yield from in_steps(self.resnets, self.attentions)
-        yield from zip(self.downsamplers, strict=True)
 
 
 class UpLevel(nn.Module):
@@ -85,9 +81,9 @@ class Middle(nn.Module):
         return h
 
 
-def in_steps(resnets: nn.ModuleList, attentions: nn.ModuleList) -> Iterator[tuple[nn.Module, ...]]:
-    """Each residual block with the attention that follows it, if there is any."""
-    return zip(resnets, attentions, strict=True) if len(attentions) else zip(resnets, strict=True)
+def in_steps(*columns: nn.ModuleList) -> list[tuple[nn.Module, ...]]:
+    """Blocks that are visited one after the other between two skips; a column that is empty takes no part."""
+    return list(zip(*(column for column in columns if len(column)), strict=True))
 
 
 def residual_block(
