@@ -18,7 +18,7 @@ from ldm_lab.autoencoders.config import AutoencoderConfig
 from ldm_lab.checkpoints.first_stage import FirstStageReference, find_first_stage
 from ldm_lab.checkpoints.folder import TOKENIZER, WEIGHTS, Checkpoint, explained, read_checkpoint, writing
 from ldm_lab.checkpoints.tensors import read_tensors, write_tensors
-from ldm_lab.checkpoints.weights import fill, split_prefixes, weights_of, with_prefix
+from ldm_lab.checkpoints.weights import Uninitialised, fill, split_prefixes, weights_of, with_prefix
 from ldm_lab.conditioning import ConditionerConfig, PretrainedTextConfig, TextTransformerConfig, build_conditioner
 from ldm_lab.core.config import differences, from_dict, to_dict
 from ldm_lab.core.errors import CheckpointMismatchError
@@ -102,7 +102,8 @@ def load_autoencoder(folder: str | Path | Checkpoint) -> Autoencoder:
     checkpoint = _opened(folder, "autoencoder")
     with explained(checkpoint):
         config = from_dict(AutoencoderConfig, checkpoint.entry("config"))
-        autoencoder = _on_meta(Autoencoder, config)
+        with Uninitialised():
+            autoencoder = Autoencoder(config)
     weights = checkpoint.folder / WEIGHTS
     fill(autoencoder, read_tensors(weights), source=str(weights))
     return autoencoder.eval()
@@ -118,7 +119,8 @@ def load_model(folder: str | Path | Checkpoint) -> LatentDiffusion:
     first_stage = find_first_stage(checkpoint)
     with explained(checkpoint):
         config = from_dict(LatentDiffusionConfig, checkpoint.entry("config"))
-        unet = _on_meta(UNet, config.unet)
+        with Uninitialised():
+            unet = UNet(config.unet)
         conditioner = _conditioner(config.conditioner, checkpoint.folder / TOKENIZER)
     autoencoder = load_autoencoder(first_stage)
     _check_first_stage(config.autoencoder, autoencoder.config, checkpoint)
@@ -133,16 +135,10 @@ def _opened(folder: str | Path | Checkpoint, kind: str) -> Checkpoint:
     return folder if isinstance(folder, Checkpoint) else read_checkpoint(folder, kind=kind)
 
 
-def _on_meta(build: Any, *arguments: Any) -> Any:
-    """Build a module without memory; ``fill`` gives it its tensors."""
-    with torch.device("meta"):
-        return build(*arguments)
-
-
 def _conditioner(config: ConditionerConfig | None, tokenizer: Path) -> Any:
     if isinstance(config, PretrainedTextConfig):
         return build_conditioner(config)  # brings its own weights along
-    with torch.device("meta"):
+    with Uninitialised():
         return build_conditioner(config, tokenizer=tokenizer)
 
 

@@ -1,13 +1,33 @@
 """Between modules and named tensors: what is cast on the way to the disk, and what is checked on the way back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ldm_lab.core.errors import CheckpointError, CheckpointMismatchError
 
 _NAMED = 3  # tensors that an error message names
+_INITIALISERS = {"kaiming_uniform_", "normal_", "uniform_", "fill_", "zero_"}
+
+
+class Uninitialised(TorchFunctionMode):
+    """Inside this context modules are built without starting values, for ``fill`` to give them their weights.
+
+    Memory that is never written is never occupied, as on the meta device, whose first use costs seconds of imports.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Leave out what writes starting values into parameters."""
+        kwargs = kwargs or {}
+        target = args[0] if args else kwargs.get("tensor")
+        if func.__name__ in _INITIALISERS and isinstance(target, nn.Parameter):
+            return target
+        return func(*args, **kwargs)
 
 
 def weights_of(module: nn.Module, *, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -27,7 +47,7 @@ def weights_of(module: nn.Module, *, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
-    """Give a module, usually one built on the meta device, its tensors.
+    """Give a module, usually one built ``Uninitialised``, its tensors.
 
     Args:
         module: Says which names, shapes and dtypes are expected; what is stored in 16 bits becomes its fp32.
