@@ -1,7 +1,8 @@
 """Sentences about scenes, and what exactly each sentence asks for.
 
-A caption names shape and colour of every object and mentions size, place, relation and background only sometimes, so it
-constrains a subset of the attributes. ``Caption`` carries that subset beside the text: evaluation never parses language.
+A caption names shape and colour of every object and mentions size, place, relation and background only sometimes, so
+it constrains a subset of the attributes. ``Caption`` carries that subset beside the text: evaluation never parses
+language.
 """
 
 import random
@@ -91,7 +92,7 @@ class AskedObject:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a caption asks for; the number of objects is always asked. ``relation`` is that of the first to the second."""
+    """What a caption asks for, besides the number of objects. ``relation`` is that of the first to the second."""
 
     objects: tuple[AskedObject, ...]
     relation: str | None = None

@@ -1,8 +1,8 @@
 """The built-in world: one or two coloured shapes on a plain background, drawn from closed forms.
 
-A ``Scene`` is a description in canvas units (64 x 64, y down) and knows nothing of pixels; ``render`` draws a batch of them
-at any size. What can be derived (size word, place, relation) is derived, so that a description cannot contradict itself, and
-the scene reader judges generated images by the very same functions.
+A ``Scene`` is a description in canvas units (64 x 64, y down) and knows nothing of pixels; ``render`` draws a batch of
+them at any size. What can be derived (size word, place, relation) is derived, so that a description cannot contradict
+itself, and the scene reader judges generated images by the very same functions.
 """
 
 import random
@@ -81,10 +81,12 @@ class SceneObject:
 
     @property
     def pair(self) -> tuple[str, str]:
+        """Shape and colour, which identify an object within its scene."""
         return self.shape, self.color
 
     @property
     def size(self) -> str:
+        """``small`` or ``large``."""
         return size_word(self.radius)
 
     @property
@@ -126,6 +128,7 @@ class Scene:
 
 
 def size_word(radius: float) -> str:
+    """Name of a circumscribed radius in canvas units."""
     return "small" if radius < SIZE_LIMIT else "large"
 
 
@@ -198,7 +201,7 @@ def _having(scenes: Sequence[Scene], layer: int) -> list[int]:
 
 
 def _layers(scenes: Sequence[Scene], size: int) -> list[Tensor]:
-    """Coverage in [0, 1] of the first objects of all scenes, of the second objects of those that have one, and so on."""
+    """Coverage in [0, 1] of the first objects of all scenes, of the second ones where there are any, and so on."""
     depth = max((len(scene.objects) for scene in scenes), default=0)
     return [_coverage([scenes[row].objects[layer] for row in _having(scenes, layer)], size) for layer in range(depth)]
 

@@ -12,13 +12,14 @@ from ldm_lab.data.scenes import Scene, Split, render, sample_scene
 
 @dataclass(frozen=True, slots=True)
 class ShapeScenes:
-    """Scenes of one seed and split. Any index from 0 on exists, and example i never depends on what else is asked for."""
+    """Scenes of one seed and split. Every index exists, and example i never depends on what else is asked for."""
 
     seed: int = 0
     split: Split = "train"
     size: int = 64
 
     def scenes(self, indices: Iterable[int]) -> list[Scene]:
+        """Descriptions."""
         return [sample_scene(self.seed, index, split=self.split) for index in indices]
 
     def images(self, indices: Iterable[int]) -> Tensor:

@@ -1,8 +1,8 @@
 """Closed forms of the eight shapes: signed distances in a unit frame, negative inside.
 
-Every shape fits into the unit circle around the origin, has y pointing up, and is its own mirror image in x. Distances are
-exact beside an edge, which is where anti-aliasing needs them; at a corner they belong to the extended edges, so that corners
-are mitred rather than rounded. Heart and star follow the folding idea of Inigo Quilez, "2D distance functions".
+Every shape fits into the unit circle around the origin, has y pointing up, and is its own mirror image in x. Distances
+are exact beside an edge, which is where anti-aliasing needs them; at a corner they belong to the extended edges, so
+that corners are mitred rather than rounded. The heart follows Inigo Quilez, "2D distance functions".
 """
 
 import math
@@ -21,10 +21,12 @@ HEART_RADIUS = 0.63  # of the smallest circle around the heart whose lobes touch
 
 
 def circle(x: Tensor, y: Tensor) -> Tensor:
+    """A disc, smaller than the unit circle so that its area is near that of the others."""
     return torch.hypot(x, y) - CIRCLE_RADIUS
 
 
 def square(x: Tensor, y: Tensor) -> Tensor:
+    """Corners on the unit circle."""
     return torch.maximum(x.abs(), y.abs()) - SQUARE_HALF_SIDE
 
 
@@ -55,11 +57,13 @@ def heart(x: Tensor, y: Tensor) -> Tensor:
 
 
 def cross(x: Tensor, y: Tensor) -> Tensor:
+    """A plus sign: the union of two bars."""
     longer, shorter = torch.maximum(x.abs(), y.abs()), torch.minimum(x.abs(), y.abs())
     return torch.maximum(longer - CROSS_HALF_LENGTH, shorter - CROSS_HALF_WIDTH)
 
 
 def ring(x: Tensor, y: Tensor) -> Tensor:
+    """A band around an open middle."""
     return (torch.hypot(x, y) - RING_RADIUS).abs() - RING_HALF_WIDTH
 
 
