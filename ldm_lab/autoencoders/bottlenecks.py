@@ -61,6 +61,10 @@ class GaussianPosterior:
         noise = torch.randn(self.mean.shape, generator=generator)
         return self.mean + torch.exp(0.5 * self.logvar) * noise.to(self.mean)
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, each (B, C, h, w)."""
+        return self.mean, self.logvar
+
     def kl(self) -> Tensor:
         """KL(posterior ‖ N(0, I)) in nats for every latent number; Kingma & Welling 2014, appendix B. (B, C, h, w)"""
         return 0.5 * (self.mean**2 + self.logvar.exp() - 1.0 - self.logvar)
@@ -79,6 +83,10 @@ class PointPosterior:
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """The raw latent; there is nothing to draw."""
         return self.mean
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean, and the smallest log-variance that a Gaussian posterior can have, each (B, C, h, w)."""
+        return self.mean, torch.full_like(self.mean, LOGVAR_RANGE[0])
 
 
 Posterior = GaussianPosterior | PointPosterior

@@ -4,7 +4,7 @@ from ldm_lab.checkpoints.first_stage import FirstStageReference, find_first_stag
 from ldm_lab.checkpoints.folder import Checkpoint, read_checkpoint
 from ldm_lab.checkpoints.native import load_autoencoder, load_model, save_autoencoder, save_model
 from ldm_lab.checkpoints.tensors import read_tensors, write_tensors
-from ldm_lab.checkpoints.zoo import ZOO, shipped_first_stages, shipped_models
+from ldm_lab.checkpoints.zoo import ZOO, locate_first_stage, shipped_first_stages, shipped_models
 
 __all__ = [
     "ZOO",
@@ -13,6 +13,7 @@ __all__ = [
     "find_first_stage",
     "load_autoencoder",
     "load_model",
+    "locate_first_stage",
     "read_checkpoint",
     "read_tensors",
     "reference_to",

@@ -1,0 +1,62 @@
+"""The networks of stage 2 under one loss: UNet and conditioner, trained together as in the paper."""
+
+import torch
+from torch import Tensor, nn
+
+from ldm_lab.autoencoders.objective import ObjectiveValue
+from ldm_lab.conditioning.conditioner import Conditioner, Prepared
+from ldm_lab.diffusion.objective import ObjectiveConfig, denoising_loss
+from ldm_lab.diffusion.schedule import NoiseSchedule
+from ldm_lab.unet.unet import UNet
+
+
+class Networks(nn.Module):
+    """What stage 2 trains and averages."""
+
+    def __init__(self, unet: UNet, conditioner: Conditioner | None) -> None:
+        super().__init__()
+        self.unet = unet
+        self.conditioner = conditioner
+
+
+class DiffusionObjective(nn.Module):
+    """LDM (Rombach et al. 2022), eq. 3: the denoising loss, with the condition encoded on the way."""
+
+    def __init__(self, networks: Networks, schedule: NoiseSchedule, config: ObjectiveConfig) -> None:
+        super().__init__()
+        self.networks = networks
+        self.schedule, self.config = schedule, config
+
+    def forward(
+        self,
+        z_0: Tensor,
+        t: Tensor,
+        noise: Tensor,
+        *,
+        prepared: Prepared | None = None,
+        offset: Tensor | None = None,
+    ) -> ObjectiveValue:
+        """Judge one batch of scaled latents.
+
+        Args:
+            z_0: Scaled latents. (B, C, h, w)
+            t: Steps. (B,)
+            noise: Standard normal. (B, C, h, w)
+            prepared: Conditions, as the conditioner prepared them.
+            offset: Offset noise, if the config asks for it. (B, C, 1, 1)
+        """
+        networks = self.networks
+        cond = None if networks.conditioner is None else networks.conditioner(prepared)
+
+        def predict(z_t: Tensor, steps: Tensor) -> Tensor:
+            return networks.unet(z_t, steps, cond)
+
+        loss = denoising_loss(predict, z_0, t, noise, self.schedule, self.config, offset=offset)
+        return ObjectiveValue(loss.mean, _loss_by_time(loss.per_sample, t, len(self.schedule)))
+
+
+def _loss_by_time(per_sample: Tensor, t: Tensor, num_train_steps: int) -> dict[str, Tensor]:
+    """Mean error of the early and the late half of the steps, where the batch has any."""
+    late = t.to(per_sample.device) >= num_train_steps // 2
+    halves = {"error_low_noise": per_sample[~late], "error_high_noise": per_sample[late]}
+    return {name: torch.nan_to_num(errors.mean()) for name, errors in halves.items()}
