@@ -23,8 +23,8 @@ def check_prediction(schedule: ScheduleConfig, prediction: Prediction) -> None:
     """
     if schedule.zero_terminal_snr and prediction == "eps":
         raise ConfigError(
-            "prediction 'eps' cannot be used with zero_terminal_snr=True: the last step is pure noise and z_0 cannot be "
-            "computed from it; choose prediction 'v' or 'z_0', or set zero_terminal_snr=False"
+            "prediction 'eps' cannot be used with zero_terminal_snr=True: the last step is pure noise and z_0 cannot "
+            "be computed from it; choose prediction 'v' or 'z_0', or set zero_terminal_snr=False"
         )
 
 
@@ -56,7 +56,7 @@ def convert(
 
 
 def clean_and_noise(
-    output: Tensor, z_t: Tensor, signal_rate: Tensor, noise_rate: Tensor, *, source: Prediction
+    output: Tensor, z_t: Tensor, signal_rate: Tensor | float, noise_rate: Tensor | float, *, source: Prediction
 ) -> tuple[Tensor, Tensor]:
     """Read the clean latent and the noise out of a prediction, so that z_t = signal_rate z_0 + noise_rate eps.
 
@@ -83,9 +83,9 @@ def clean_and_noise(
 
 
 def from_clean_and_noise(
-    z_0: Tensor, eps: Tensor, signal_rate: Tensor, noise_rate: Tensor, *, target: Prediction
+    z_0: Tensor, eps: Tensor, signal_rate: Tensor | float, noise_rate: Tensor | float, *, target: Prediction
 ) -> Tensor:
-    """The network output of kind ``target`` that states this clean latent and this noise; shapes as ``clean_and_noise``.
+    """The output of kind ``target`` that states this clean latent and this noise; shapes as in ``clean_and_noise``.
 
     Raises:
         ConfigError: If ``target`` is unknown.

@@ -158,7 +158,7 @@ def _betas(config: ScheduleConfig) -> Tensor:
 
 
 def _cosine_betas(steps: int, offset: float = 0.008, largest: float = 0.999) -> Tensor:
-    """Betas whose abar_t follows a squared cosine. Improved DDPM (Nichol & Dhariwal 2021), eq. 17 and the text below."""
+    """Betas whose abar_t is a squared cosine. Improved DDPM (Nichol & Dhariwal 2021), eq. 17 and the text below."""
     fraction = torch.arange(steps + 1, dtype=torch.float64) / steps
     abar = torch.cos((fraction + offset) / (1.0 + offset) * (math.pi / 2)).square()
     return (1.0 - abar[1:] / abar[:-1]).clamp(max=largest)

@@ -1,0 +1,20 @@
+"""The reverse walk: schedulers by name, guidance, and the generator of steps."""
+
+from ldm_lab.sampling.catalogue import SAMPLERS, Sampler, make_scheduler
+from ldm_lab.sampling.guidance import Denoiser, Guidance, guide
+from ldm_lab.sampling.scheduler import Scheduler
+from ldm_lab.sampling.steps import Step, check_num_steps, check_seeds, sample_steps
+
+__all__ = [
+    "SAMPLERS",
+    "Denoiser",
+    "Guidance",
+    "Sampler",
+    "Scheduler",
+    "Step",
+    "check_num_steps",
+    "check_seeds",
+    "guide",
+    "make_scheduler",
+    "sample_steps",
+]

@@ -1,0 +1,144 @@
+"""The samplers by name: diffusers' schedulers with the settings that latent models need.
+
+What the settings have in common, and why:
+
+* Latents are not bounded by 1, so nothing is clipped or thresholded. (diffusers' DDPM and DDIM clip by default.)
+* The walk begins at T - 1 ("trailing") and is exact for every number of steps; see ``Respaced``.
+* It ends at z_0. LDM's own DDIM and PLMS stop at abar_0 instead (``set_alpha_to_one=False``, ``steps_offset=1``,
+  "leading"); to repeat those, hand a scheduler with these settings to ``sample_steps`` instead of a named one.
+* The betas come from our schedule, so that cosine and zero terminal SNR work in all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import diffusers
+import torch
+
+from ldm_lab.core.errors import ConfigError
+from ldm_lab.diffusion import NoiseSchedule, Prediction, ScheduleConfig, check_prediction
+from ldm_lab.sampling.respacing import Respaced
+from ldm_lab.sampling.scheduler import PREDICTION_TYPES, Scheduler
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampler:
+    """An entry of the catalogue.
+
+    Attributes:
+        build: Common settings of diffusers' schedulers -> the scheduler.
+        help: One sentence for the tooltip.
+        stochastic: Whether it draws noise on the way; if so, more steps give another picture, not a better solution.
+        takes: Predictions that the scheduler takes as they are; others are converted to the first of them.
+    """
+
+    build: Callable[[dict[str, Any]], Scheduler]
+    help: str
+    stochastic: bool = False
+    takes: tuple[Prediction, ...] = ("eps", "z_0", "v")
+
+
+def _respaced(class_name: str, **settings: Any) -> Callable[[dict[str, Any]], Scheduler]:
+    """A builder; the class is looked up when it is used, because diffusers takes seconds to import some of them."""
+    return lambda common: Respaced(getattr(diffusers, class_name)(**common, timestep_spacing="trailing", **settings))
+
+
+def _lcm(common: dict[str, Any]) -> Scheduler:
+    """LCM weighs its input by t itself and spaces its steps well: 999, 749, 499, 249 for four.
+
+    They are a subset of ``original_inference_steps`` steps, hence all of them here. A model distilled on 50 needs 50.
+    """
+    scheduler: Any = diffusers.LCMScheduler(**common, original_inference_steps=common["num_train_timesteps"])
+    return scheduler
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "ddpm": Sampler(
+        build=_respaced("DDPMScheduler", clip_sample=False, variance_type="fixed_small"),
+        help="Ancestral sampling as trained (Ho et al. 2020); noise in every step, best with many.",
+        stochastic=True,
+    ),
+    "ddim": Sampler(
+        build=_respaced("DDIMScheduler", clip_sample=False, set_alpha_to_one=True),
+        help="First-order walk without noise (Song et al. 2021); the reference for inversion and editing.",
+    ),
+    "plms": Sampler(
+        build=_respaced("PNDMScheduler", skip_prk_steps=True, set_alpha_to_one=True),
+        help="Fourth-order multistep (Liu et al. 2022), LDM's sampler; one evaluation more, from 5 steps on.",
+        takes=("eps",),  # diffusers also takes v, but then extrapolates v, whose meaning changes with t
+    ),
+    "dpm++2m": Sampler(
+        build=_respaced("DPMSolverMultistepScheduler", solver_order=2, algorithm_type="dpmsolver++"),
+        help="Second-order multistep (Lu et al. 2022); a good picture in 15 to 25 steps.",
+    ),
+    "dpm++2m-sde": Sampler(
+        build=_respaced("DPMSolverMultistepScheduler", solver_order=2, algorithm_type="sde-dpmsolver++"),
+        help="DPM-Solver++ with noise in every step; more texture, more steps.",
+        stochastic=True,
+    ),
+    "unipc": Sampler(
+        build=_respaced("UniPCMultistepScheduler", solver_order=2),
+        help="Predictor and corrector (Zhao et al. 2023); the best for 5 to 15 steps.",
+    ),
+    "euler": Sampler(
+        build=_respaced("EulerDiscreteScheduler"),
+        help="Euler's method in the noise level (Karras et al. 2022); simple and robust.",
+    ),
+    "euler-a": Sampler(
+        build=_respaced("EulerAncestralDiscreteScheduler"),
+        help="Euler's method with fresh noise in every step.",
+        stochastic=True,
+        takes=("v", "eps"),
+    ),
+    "heun": Sampler(
+        build=_respaced("HeunDiscreteScheduler"),
+        help="Second-order Heun (Karras et al. 2022, algorithm 1); two evaluations a step, from 5 steps on.",
+    ),
+    "lms": Sampler(
+        build=_respaced("LMSDiscreteScheduler"),
+        help="Linear multistep of order four in the noise level.",
+    ),
+    "lcm": Sampler(
+        build=_lcm,
+        help="Latent consistency (Luo et al. 2023): predict z_0, add noise again; for distilled models, 1 to 8 steps.",
+        stochastic=True,
+    ),
+}
+
+
+def make_scheduler(name: str, schedule: ScheduleConfig, prediction: Prediction) -> Scheduler:
+    """Build a scheduler of the catalogue for a model.
+
+    Args:
+        name: Key of ``SAMPLERS``.
+        schedule: The schedule that the model was trained with.
+        prediction: What the model's output means.
+
+    Raises:
+        ConfigError: If the name is unknown, or the prediction is eps under zero terminal SNR.
+    """
+    sampler = SAMPLERS.get(name)
+    if sampler is None:
+        raise ConfigError(f"sampler is {name!r}; choose one of {', '.join(SAMPLERS)}")
+    check_prediction(schedule, prediction)
+    common = {
+        "num_train_timesteps": schedule.num_train_steps,
+        "trained_betas": _betas_with_signal(schedule).tolist(),
+        "prediction_type": PREDICTION_TYPES[prediction if prediction in sampler.takes else sampler.takes[0]],
+    }
+    return sampler.build(common)
+
+
+def _betas_with_signal(schedule: ScheduleConfig) -> torch.Tensor:
+    """The schedule's betas, but with a trace of signal in a last step that has none.
+
+    Most schedulers divide by abar_T. diffusers puts 2^-24 in place of 0. With LDM's betas the step before it holds less
+    (1.4e-8): the noise would grow on the way down and Euler's ancestral step be NaN. There, take half of what it holds.
+    """
+    noise_schedule = NoiseSchedule(schedule)
+    if not schedule.zero_terminal_snr:
+        return noise_schedule.betas
+    before_last = noise_schedule.alphas_cumprod[-2]
+    last_alpha = torch.minimum(torch.tensor(2.0**-24), before_last / 2) / before_last
+    return torch.cat([noise_schedule.betas[:-1], (1.0 - last_alpha).reshape(1)])

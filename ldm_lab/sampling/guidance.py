@@ -1,0 +1,149 @@
+"""Classifier-free guidance: a wrapper around prediction, unknown to the network and to the walk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ldm_lab.conditioning import Conditioning
+from ldm_lab.core.config import check, setting
+from ldm_lab.core.errors import RequestError
+from ldm_lab.diffusion import NoiseSchedule, Prediction
+
+Denoise = Callable[[Tensor, int], Tensor]  # (z_t, index of the step) -> prediction
+
+
+class Denoiser(Protocol):
+    """What the walk needs to know of a model."""
+
+    @property
+    def schedule(self) -> NoiseSchedule: ...  # noqa: D102
+
+    @property
+    def prediction(self) -> Prediction: ...  # noqa: D102
+
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+
+    def bind(self, cond: Conditioning | None, timesteps: Tensor, *, copies: int = 1) -> Denoise:
+        """Compute once what does not change over ``timesteps``; the result maps (B, C, h, w) to (copies B, C, h, w)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Guidance:
+    """How strongly, how and when the condition is exaggerated.
+
+    Attributes:
+        scale: 1 is plain conditional; w + 1 of Ho & Salimans 2022.
+        rescale: Share of the rescaling to the conditional prediction's spread, phi of Lin et al. 2023, section 3.4.
+        interval: Where guidance acts, from 0 (pure noise) to 1 (image), measured on t, so that it means the same for
+            every sampler and number of steps: 1 - t / (T - 1). Elsewhere the network runs on the condition alone.
+            Kynkäänniemi et al. 2024 (they state it in noise levels).
+        negative: What to move away from: the null condition or that of a negative prompt. Needed if scale is not 1.
+
+    Raises:
+        RequestError: If a value is out of range, or the negative condition is missing.
+    """
+
+    scale: float = setting(
+        1.0, minimum=0.0, maximum=50.0, step=0.5, help="1: follow the condition; more: exaggerate it."
+    )
+    rescale: float = setting(0.0, minimum=0.0, maximum=1.0, step=0.05, help="Counters over-saturation at high scales.")
+    interval: tuple[float, float] = setting(
+        (0.0, 1.0), minimum=0.0, maximum=1.0, step=0.05, help="Part of the way, from noise to image, with guidance."
+    )
+    negative: Conditioning | None = None
+
+    def __post_init__(self) -> None:
+        check(self, error=RequestError)
+        if self.interval[0] > self.interval[1]:
+            raise RequestError(f"interval is {self.interval}; its first number must not be above the second")
+        if self.scale != 1.0 and self.negative is None:
+            raise RequestError(
+                f"guidance scale is {self.scale}, which needs a negative condition to move away from; "
+                "give the null condition, or scale 1"
+            )
+
+    def acts_at(self, t: Tensor, num_train_steps: int) -> list[bool]:
+        """For each step of ``t`` (S,), whether guidance changes the prediction there."""
+        start, stop = self.interval
+        progress = 1.0 - t.double() / (num_train_steps - 1)
+        inside = (start <= progress) & (progress <= stop)
+        return [self.scale != 1.0 and here for here in inside.tolist()]
+
+
+def bind_guided(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, guidance: Guidance) -> Denoise:
+    """Bind a model to a condition and its negative; the result has the signature of ``model.bind``'s.
+
+    Where guidance acts, both conditions are evaluated jointly (copies=2, negative first), elsewhere only ``cond``.
+
+    Args:
+        model: Network with its schedule.
+        cond: Condition of each image, or None for an unconditional model.
+        timesteps: Steps of the walk. (S,)
+        guidance: How to combine.
+
+    Raises:
+        RequestError: If there is guidance but no condition, or one negative condition an image is not given.
+    """
+    acts = guidance.acts_at(timesteps, len(model.schedule))
+    predictors: dict[bool, Denoise] = {}
+    if not all(acts):
+        predictors[False] = _bind(model, cond, timesteps, copies=1)
+    if any(acts):
+        predictors[True] = _guided(_bind(model, _pair(guidance, cond), timesteps, copies=2), guidance)
+    return lambda z_t, index: predictors[acts[index]](z_t, index)
+
+
+def guide(negative: Tensor, positive: Tensor, *, scale: float, rescale: float = 0.0) -> Tensor:
+    """Move from the negative prediction through the positive one and beyond.
+
+    negative + scale (positive - negative): Ho & Salimans 2022, eq. 6, with scale = w + 1. The conversions between eps,
+    z_0 and v are linear, so it is the same on any of them. The rescaling is eqs. 15 and 16 of Lin et al. 2023.
+
+    Args:
+        negative: Prediction under the negative condition. (B, C, h, w)
+        positive: Prediction under the condition. (B, C, h, w)
+        scale: 1 gives ``positive``, 0 gives ``negative``.
+        rescale: 0 leaves the spread as it comes, 1 gives each image the spread of ``positive``.
+
+    Returns:
+        The guided prediction. (B, C, h, w)
+    """
+    guided = negative + scale * (positive - negative)
+    if rescale == 0.0:
+        return guided
+    axes = tuple(range(1, guided.ndim))
+    factor = positive.std(axes, keepdim=True) / guided.std(axes, keepdim=True)  # (B, 1, 1, 1)
+    return guided * (rescale * factor + (1.0 - rescale))
+
+
+def _bind(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, *, copies: int) -> Denoise:
+    """The network sees its own dtype, the caller gets back that of z_t."""
+    denoise = model.bind(cond, timesteps, copies=copies)
+    return lambda z_t, index: denoise(z_t.to(model.dtype), index).to(z_t.dtype)
+
+
+def _guided(denoise: Denoise, guidance: Guidance) -> Denoise:
+    def predict(z_t: Tensor, index: int) -> Tensor:
+        negative, positive = denoise(z_t, index).chunk(2)
+        return guide(negative, positive, scale=guidance.scale, rescale=guidance.rescale)
+
+    return predict
+
+
+def _pair(guidance: Guidance, cond: Conditioning | None) -> Conditioning:
+    """[negative of all images, condition of all images]."""
+    negative = guidance.negative
+    if cond is None or negative is None:
+        raise RequestError(f"guidance scale is {guidance.scale}, but this model is given no condition; use scale 1")
+    if negative.batch_size != cond.batch_size:
+        raise RequestError(
+            f"there are {negative.batch_size} negative conditions for {cond.batch_size} conditions; give one an image"
+        )
+    return Conditioning.cat([negative, cond])
