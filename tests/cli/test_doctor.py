@@ -1,0 +1,107 @@
+"""``ldm-lab doctor``: each thing that can be amiss is found and comes with the command that mends it."""
+
+import shutil
+from email.message import Message
+from importlib import metadata
+
+import pytest
+from packaging.requirements import Requirement
+
+from ldm_lab.checkpoints import zoo
+from ldm_lab.cli import doctor as room
+from ldm_lab.core import io
+
+REQUIRES = [
+    "torch>=2.11",
+    "pillow>=11",
+    'gradio>=6; extra == "app"',
+    'numpy>=1; extra == "app"',
+    'gradio>=6; extra == "all"',
+]
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend to be installed with ``REQUIRES``, in an environment whose versions a test can set."""
+    versions = {"torch": "2.15.0", "pillow": "13.0", "gradio": "6.31", "numpy": "2.4"}
+    provides = Message()
+    for extra in ("app", "all"):
+        provides["Provides-Extra"] = extra
+    monkeypatch.setattr(metadata, "requires", lambda _: REQUIRES)
+    monkeypatch.setattr(metadata, "metadata", lambda _: provides)
+    monkeypatch.setattr(room, "installed_version", versions.get)
+    return versions
+
+
+def faults(findings) -> dict[str, tuple[str, str]]:
+    return {finding.subject: (finding.status, finding.remedy) for finding in findings if finding.remedy}
+
+
+def test_a_complete_installation_has_no_fault(installed):
+    findings = list(room.check_requirements())
+    assert [finding.subject for finding in findings] == ["packages", "app"]
+    assert findings[0].status == "torch 2.15.0, pillow 13.0"
+    assert faults(findings) == {}
+
+
+def test_a_missing_extra_is_no_fault_but_has_a_remedy(installed):
+    del installed["gradio"]
+    (finding,) = [finding for finding in room.check_requirements() if finding.remedy]
+    assert (finding.status, finding.remedy) == ("gradio is missing", 'pip install -e ".[app]"')
+    assert not finding.is_fault
+    assert str(finding).startswith("--  app")
+
+
+def test_an_old_package_is_a_fault(installed):
+    installed["torch"] = "2.4.1"
+    (finding,) = [finding for finding in room.check_requirements() if finding.remedy]
+    assert (finding.status, finding.remedy) == ("torch is 2.4.1, needed is >=2.11", 'pip install -e "."')
+    assert finding.is_fault
+    assert str(finding).startswith("!!  packages")
+
+
+def test_a_local_version_label_is_no_fault(monkeypatch):
+    monkeypatch.setattr(room, "installed_version", lambda _: "2.15.0+cpu")
+    assert room.unmet_requirement(Requirement("torch>=2.11")) is None
+
+
+def test_a_package_that_is_not_installed_says_how(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", missing)
+    assert faults(room.check_requirements()) == {"packages": ("ldm-lab itself is not installed", "pip install -e .")}
+
+
+def test_a_device_that_is_not_there_says_how(monkeypatch):
+    monkeypatch.setenv("LDM_LAB_DEVICE", "tpu9")
+    finding = room.check_device()
+    assert "tpu9" in finding.status
+    assert finding.remedy == "unset LDM_LAB_DEVICE"
+
+
+def test_a_damaged_model_says_how(tmp_path, monkeypatch):
+    with io.atomic_folder(tmp_path / "toy") as draft:
+        io.write_json(draft / "config.json", {"first_stage": {}})
+        io.write_manifest(draft)
+    shutil.copytree(tmp_path / "toy", tmp_path / "bad")
+    (tmp_path / "bad" / "config.json").write_text('{"first_stage":  {}}')
+    monkeypatch.setattr(zoo, "ZOO", tmp_path)
+    bad, toy = room.check_models()
+    assert toy.status == "toy is whole"
+    assert "bad/config.json" in bad.status
+    assert bad.remedy == "git checkout -- ldm_lab/zoo/bad"
+
+
+@pytest.mark.parametrize(("is_optional", "code"), [(True, 0), (False, 1)])
+def test_only_what_everybody_needs_changes_the_exit_code(monkeypatch, capsys, is_optional, code):
+    finding = room.Finding(subject="x", status="is amiss", remedy="mend x", is_optional=is_optional)
+    monkeypatch.setattr(room, "examine", lambda: iter([finding]))
+    assert room.doctor() == code
+    assert "mend x" in capsys.readouterr().out
+
+
+def test_the_report_of_this_machine_names_device_and_versions():
+    report = "\n".join(map(str, room.examine()))
+    assert "device" in report
+    assert "Python" in report
