@@ -33,6 +33,7 @@ class DataConfig:
 
     path: str | None = setting(None, help="Folder with class folders or metadata.jsonl; None: built-in shape scenes")
     size: int = setting(64, help="Side of the images in pixels", minimum=8, maximum=2048)
+    crop: int | None = setting(None, help="Stage 1: train on square windows of this side with the most detail", minimum=8)
     flip: bool = setting(False, help="Mirror images of a folder at random; not for captions that say left or right")
     seed: int = setting(0, help="Seed of the built-in scenes and of the flips", minimum=0, maximum=2**32 - 1)
 

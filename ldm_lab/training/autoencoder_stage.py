@@ -16,6 +16,7 @@ from ldm_lab.checkpoints import save_autoencoder
 from ldm_lab.core.config import check, to_dict
 from ldm_lab.core.images import grid, to_pil
 from ldm_lab.core.seeding import derive_seed, generator
+from ldm_lab.data.crops import detailed_crops
 from ldm_lab.data.order import stream_indices
 from ldm_lab.data.source import DataConfig, open_source, source_length
 from ldm_lab.training.config import TrainingConfig
@@ -58,7 +59,10 @@ class AutoencoderStage:
         """Images and the generator of the posterior's noise."""
         seed = self.recipe.training.seed
         indices = stream_indices(draw * size, size, length=self.length, seed=seed)
-        x = self.source.images(indices).contiguous(memory_format=torch.channels_last)
+        x = self.source.images(indices)
+        if self.recipe.data.crop is not None:
+            x = detailed_crops(x, self.recipe.data.crop, generator=generator(seed, "crop", draw))
+        x = x.contiguous(memory_format=torch.channels_last)
         return {"x": x, "generator": generator(seed, "posterior", draw)}
 
     def step_arguments(self, step: int) -> dict[str, Any]:
@@ -79,9 +83,13 @@ class AutoencoderStage:
 
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
         """Measure the latent scale and write the autoencoder."""
-        batches = (self.batch(draw, 16)["x"].to(self._device) for draw in range(64))
+        batches = (self.source.images(indices).to(self._device) for indices in self._scale_batches())
         autoencoder = with_measured_scale(self.averaged, batches)
-        save_autoencoder(folder, autoencoder, recipe=to_dict(self.recipe) | {"provenance": provenance})
+        save_autoencoder(folder, autoencoder, recipe=to_dict(self.recipe) | {"provenance": provenance}, replace=True)
+
+    def _scale_batches(self) -> list[list[int]]:
+        """Whole images, however training cuts them: 64 batches of 16."""
+        return [stream_indices(16 * i, 16, length=self.length, seed=self.recipe.training.seed) for i in range(64)]
 
     @property
     def _device(self) -> torch.device:
