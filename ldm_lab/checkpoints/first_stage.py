@@ -39,14 +39,23 @@ def reference_to(folder: str | Path, *, path: str | None = None) -> FirstStageRe
     return FirstStageReference(name=checkpoint.name, digest=checkpoint.digest, path=path)
 
 
+def reference_of(checkpoint: Checkpoint) -> FirstStageReference:
+    """The reference inside a model's checkpoint.
+
+    Raises:
+        CheckpointFormatError: If there is none or it is malformed.
+    """
+    with explained(checkpoint):
+        return from_dict(FirstStageReference, checkpoint.entry("first_stage"))
+
+
 def find_first_stage(checkpoint: Checkpoint) -> Checkpoint:
     """Look for a model's autoencoder: inside its folder, at the stated path, beside it, among the shipped ones.
 
     Raises:
         CheckpointMismatchError: If it is nowhere, or only with other weights.
     """
-    with explained(checkpoint):
-        reference = from_dict(FirstStageReference, checkpoint.entry("first_stage"))
+    reference = reference_of(checkpoint)
     places = list(_places(checkpoint.folder, reference))
     for place in places:
         if _stated_digest(place) == reference.digest:

@@ -1,4 +1,4 @@
-"""The models that come with the package."""
+"""The models that come with the package, and how a name or a path becomes a folder."""
 
 from pathlib import Path
 
@@ -15,11 +15,16 @@ def shipped_models() -> list[str]:
 
 def shipped_first_stages() -> list[str]:
     """Names of the shipped autoencoders."""
-    return [name for name in _names() if name not in shipped_models()]
+    return sorted(set(_names()) - set(shipped_models()))
 
 
-def _names() -> list[str]:
-    return sorted(path.parent.name for path in ZOO.glob(f"*/{MANIFEST}"))
+def locate_model(name: str | Path) -> Path:
+    """The folder of a latent diffusion model, given a shipped name or a path.
+
+    Raises:
+        CheckpointFormatError: If it is neither.
+    """
+    return _locate(name, "model", shipped_models())
 
 
 def locate_first_stage(name: str | Path) -> Path:
@@ -28,9 +33,17 @@ def locate_first_stage(name: str | Path) -> Path:
     Raises:
         CheckpointFormatError: If it is neither.
     """
-    if str(name) in shipped_first_stages():
+    return _locate(name, "first stage", shipped_first_stages())
+
+
+def _names() -> list[str]:
+    return sorted(path.parent.name for path in ZOO.glob(f"*/{MANIFEST}"))
+
+
+def _locate(name: str | Path, what: str, shipped: list[str]) -> Path:
+    if str(name) in shipped:
         return ZOO / str(name)
     if Path(name).is_dir():
         return Path(name)
-    shipped = ", ".join(shipped_first_stages()) or "none"
-    raise CheckpointFormatError(f"there is no first stage {str(name)!r}; give a folder or a shipped one ({shipped})")
+    names = ", ".join(shipped) or "none"
+    raise CheckpointFormatError(f"there is no {what} {str(name)!r:.200}; give a folder or a shipped name ({names})")

@@ -1,0 +1,186 @@
+"""A run: settings and what came of them, as one value that shows itself, saves itself and can be made again."""
+
+import base64
+import html
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from ldm_lab.core import images
+from ldm_lab.core.config import to_dict
+from ldm_lab.core.errors import RequestError
+from ldm_lab.core.io import write_atomic, write_json
+from ldm_lab.sampling import Step
+from ldm_lab.tasks.picture import RunImage
+from ldm_lab.tasks.provenance import Provenance
+from ldm_lab.tasks.record import RunRecord
+from ldm_lab.tasks.settings import TextToImageSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outcome:
+    """What a task made.
+
+    Attributes:
+        images: One a seed.
+        trajectory: Every step of the walk, on the CPU.
+        notes: What the user should know: words the model never saw, what was cut off, what differs from a record.
+        stopped_after: Steps taken, if the walk was stopped before its end.
+        provenance: Model, machine and versions.
+        duration_sec: Time from the settings to the images.
+        decode: Scaled latents (B, C, h, w) → images.
+    """
+
+    images: tuple[Image.Image, ...]
+    trajectory: tuple[Step, ...]
+    notes: tuple[str, ...]
+    stopped_after: int | None
+    provenance: Provenance
+    duration_sec: float
+    decode: Callable[[Tensor], list[Image.Image]]
+
+
+class Run:
+    """Settings → images.
+
+    A run that was opened from a file knows its settings at once; it is made again when its images, trajectory or notes
+    are first asked for.
+
+    Attributes:
+        settings: All that was asked for, with nothing left open.
+        recorded: Of a run opened from a file: the provenance stated there.
+    """
+
+    def __init__(
+        self, settings: TextToImageSettings, make: Callable[[], Outcome], *, recorded: Provenance | None = None
+    ) -> None:
+        self.settings = settings
+        self.recorded = recorded
+        self._make = make
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What was made, without dress."""
+        return self._make()
+
+    @cached_property
+    def images(self) -> list[RunImage]:
+        """One image a seed; saved as PNG, each carries this run."""
+        record = to_dict(self.record)
+        return [RunImage.of(image, record) for image in self.outcome.images]
+
+    @property
+    def trajectory(self) -> tuple[Step, ...]:
+        """Every step of the walk, noise first."""
+        return self.outcome.trajectory
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: words the model never saw, what was cut off, what differs from a record."""
+        return self.outcome.notes
+
+    @property
+    def partial(self) -> bool:
+        """Whether the walk was stopped before its end; the images are then the last predictions."""
+        return self.outcome.stopped_after is not None
+
+    @property
+    def provenance(self) -> Provenance:
+        """Model, machine and versions that made the images."""
+        return self.outcome.provenance
+
+    @property
+    def record(self) -> RunRecord:
+        """What recreates this run."""
+        return RunRecord(
+            task=self.settings.task,
+            settings=self.settings,
+            stopped_after=self.outcome.stopped_after,
+            provenance=self.provenance,
+        )
+
+    def grid(self) -> Image.Image:
+        """All images on one sheet."""
+        return images.grid(self.images)
+
+    def strip(self, index: int = 0, *, num_frames: int = 8) -> Image.Image:
+        """How image ``index`` came out of the noise: z_0 as predicted at some steps, evenly spaced, in one row."""
+        latents = [step.z_0_pred[index] for step in _spread(self.trajectory, num_frames)]
+        return images.strip([frame for latent in latents for frame in self.outcome.decode(latent[None])])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write images, sheet, strip of the first image, and ``run.json``; files of the same names are replaced.
+
+        Returns:
+            The folder.
+
+        Raises:
+            LdmLabError: If it cannot be written.
+        """
+        folder = Path(folder)
+        _make_folder(folder)
+        for name, picture in self._files():
+            write_atomic(folder / name, _png(picture))
+        more = {"notes": list(self.notes), "duration_sec": round(self.outcome.duration_sec, 3)}
+        write_json(folder / "run.json", to_dict(self.record) | more)
+        return folder
+
+    def _files(self) -> Iterator[tuple[str, Image.Image]]:
+        for index, (image, seed) in enumerate(zip(self.images, self.settings.seeds, strict=True)):
+            yield f"image-{index}-seed-{seed}.png", image
+        yield "grid.png", self.grid()
+        yield "strip.png", self.strip()
+
+    def __repr__(self) -> str:
+        made = "" if "outcome" in self.__dict__ else ", not made yet"
+        count = len(self.settings.seeds)
+        return f"Run({self.settings.prompt!r}, {count} image{'s' * (count > 1)}{made})"
+
+    def _repr_png_(self) -> bytes:
+        return _png(self.grid())
+
+    def _repr_html_(self) -> str:
+        """The sheet, the settings and the notes, for a notebook."""
+        data = base64.b64encode(_png(self.grid())).decode()
+        rows = "".join(f"<tr><td>{name}</td><td>{_escaped(value)}</td></tr>" for name, value in self._facts().items())
+        notes = "".join(f"<li>{_escaped(note)}</li>" for note in self.notes)
+        picture = f'<img src="data:image/png;base64,{data}" alt="{_escaped(self.settings.prompt)}"/>'
+        return f"<div>{picture}<table>{rows}</table><ul>{notes}</ul></div>"
+
+    def _facts(self) -> dict[str, Any]:
+        model, environment = self.provenance.model, self.provenance.environment
+        stopped = {"stopped after step": self.outcome.stopped_after} if self.partial else {}
+        where = f"{model.name}, {environment.device}, {self.outcome.duration_sec:.1f} s"
+        return to_dict(self.settings) | stopped | {"made by": where}
+
+
+def _spread(steps: tuple[Step, ...], count: int) -> list[Step]:
+    """At most ``count`` steps, evenly spaced, the first and the last among them."""
+    if count < 1:
+        raise RequestError(f"num_frames is {count}; give at least 1")
+    last = len(steps) - 1
+    places = {round(last * i / max(1, count - 1)) for i in range(count - 1)} | {last}
+    return [steps[place] for place in sorted(places)]
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _escaped(value: Any) -> str:
+    return html.escape(str(value))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
