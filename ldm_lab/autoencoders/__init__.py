@@ -1,0 +1,1 @@
+"""The first stage: between images and latents."""

@@ -1,8 +1,8 @@
 """The first stage: an image becomes a latent that is f times smaller on each side, and comes back.
 
-Structure of the paper's reference: residual blocks, attention in the middle (and at chosen levels), asymmetric padding on
-the way down, nearest-neighbour doubling on the way up, 1×1 convolutions on both sides of the bottleneck. Parameter names
-are those of diffusers.
+Structure of the paper's reference: residual blocks, attention in the middle (and at chosen levels), asymmetric padding
+on the way down, nearest-neighbour doubling on the way up, 1×1 convolutions on both sides of the bottleneck. Parameter
+names are those of diffusers.
 """
 
 import torch.nn.functional as F
@@ -44,7 +44,8 @@ class Autoencoder(nn.Module):
         """Raw latents (B, C, h, w) → images (B, 3, f·h, f·w), about [-1, 1] but not clamped; VQ quantises first."""
         if z_raw.ndim != 4 or z_raw.shape[1] != self.config.latent_channels:
             raise ShapeError(
-                f"latents have shape {tuple(z_raw.shape)}; this decoder reads (batch, {self.config.latent_channels}, h, w)"
+                f"latents have shape {tuple(z_raw.shape)}; this decoder reads (batch, {self.config.latent_channels}, "
+                "height, width)"
             )
         return self.decode_bottlenecked(self.quantize.to_decoder(z_raw))
 
@@ -141,7 +142,9 @@ class Level(nn.Module):
     ) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(
-            ResidualBlock(in_channels if i == 0 else channels, channels, groups=config.norm_groups, dropout=config.dropout)
+            ResidualBlock(
+                in_channels if i == 0 else channels, channels, groups=config.norm_groups, dropout=config.dropout
+            )
             for i in range(num_blocks)
         )
         self.attentions = nn.ModuleList(
@@ -167,7 +170,9 @@ class Middle(nn.Module):
     def __init__(self, channels: int, config: AutoencoderConfig) -> None:
         super().__init__()
         groups, dropout = config.norm_groups, config.dropout
-        self.resnets = nn.ModuleList(ResidualBlock(channels, channels, groups=groups, dropout=dropout) for _ in range(2))
+        self.resnets = nn.ModuleList(
+            ResidualBlock(channels, channels, groups=groups, dropout=dropout) for _ in range(2)
+        )
         self.attentions = nn.ModuleList([SelfAttention2d(channels, groups=groups)] if config.mid_attention else [])
 
     def forward(self, h: Tensor) -> Tensor:

@@ -187,7 +187,8 @@ def nearest_code(tokens: Tensor, codes: Tensor, *, max_elements: int = 1 << 22) 
     Returns:
         (N,) long.
     """
-    tokens, codes = tokens.float(), codes.float()
+    dtype = torch.promote_types(tokens.dtype, torch.float32)  # 16 bits would choose other codes
+    tokens, codes = tokens.to(dtype), codes.to(dtype)
     half_norms = 0.5 * codes.square().sum(dim=1)
     rows = max(1, max_elements // len(codes))
     return torch.cat([(half_norms - part @ codes.T).argmin(dim=1) for part in tokens.split(rows)])

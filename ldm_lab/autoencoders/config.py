@@ -21,7 +21,7 @@ class AutoencoderConfig:
     mid_attention: bool = setting(True, help="Attention between the two middle blocks")
     norm_groups: int = setting(32, help="Groups of every group norm", minimum=1, maximum=1024)
     dropout: float = setting(0.0, help="Dropout in the residual blocks", minimum=0.0, maximum=0.9)
-    scale_factor: float = setting(1.0, help="Multiplies raw latents, about 1/std; measured after training", minimum=1e-6)
+    scale_factor: float = setting(1.0, help="Multiplies raw latents, about 1/std; measured afterwards", minimum=1e-6)
 
     def __post_init__(self) -> None:
         check(self)
@@ -42,5 +42,5 @@ class AutoencoderConfig:
 
     @property
     def downsampling_factor(self) -> int:
-        """f of the paper: how many times smaller a side of the latent is."""
+        """How many times smaller a side of the latent is; f in the paper."""
         return 2 ** (len(self.channel_mult) - 1)

@@ -25,7 +25,7 @@ class AutoencoderObjectiveConfig:
     perceptual_weight: float = setting(1.0, help="Weight of the perceptual distance", minimum=0.0)
     regularisation_weight: float = setting(1e-6, help="Weight of the KL (1e-6) or codebook term (1.0)", minimum=0.0)
     adversarial: AdversarialLoss = setting("hinge", help="Loss of the discriminator")
-    adversarial_weight: float = setting(0.5, help="Weight of the decoder's adversarial term; 0 leaves it out", minimum=0.0)
+    adversarial_weight: float = setting(0.5, help="Weight of the adversarial term; 0 leaves it out", minimum=0.0)
     adversarial_start: int = setting(50_001, help="Step at which the game begins", minimum=0)
     discriminator_channels: int = setting(64, help="Width of the discriminator's first layer", minimum=1, maximum=1024)
     discriminator_layers: int = setting(3, help="Layers of stride 2 in the discriminator", minimum=1, maximum=6)
@@ -49,10 +49,11 @@ class AutoencoderObjective(nn.Module):
     averages the VQ model's; a KL in nats an image is divided by the number of pixel values here, so both of the
     reference's weights keep their meaning.
 
-    Departures from the reference: before ``adversarial_start`` the discriminator is not evaluated at all (there its loss
-    is multiplied by zero, while batch-norm statistics and Adam's counters move on); from then on its own loss and the
-    decoder's term start together. Both are computed from one reconstruction, where the reference decodes a second time
-    after the decoder's update. The log-variance of the reference's likelihood, which no optimiser ever moved, is left out.
+    Departures from the reference: before ``adversarial_start`` the discriminator is not evaluated at all (there its
+    loss is multiplied by zero, while batch-norm statistics and Adam's counters move on); from then on its own loss and
+    the decoder's term start together. Both are computed from one reconstruction, where the reference decodes a second
+    time after the decoder's update. The log-variance of the reference's likelihood, which no optimiser ever moved, is
+    left out.
     """
 
     def __init__(self, autoencoder: Autoencoder, config: AutoencoderObjectiveConfig) -> None:

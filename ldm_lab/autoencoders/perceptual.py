@@ -37,8 +37,8 @@ class PerceptualDistance(nn.Module):
 class RandomFeatures(nn.Module):
     """Distance between features of a small random convolutional network.
 
-    Unit-normalised features of three scales, squared difference, as LPIPS has it but with seeded random filters; it sees
-    edges and texture, not meaning.
+    Unit-normalised features of three scales, squared difference, as LPIPS has it but with seeded random filters; it
+    sees edges and texture, not meaning.
     """
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128), *, seed: int = 0) -> None:
@@ -79,11 +79,13 @@ def load_lpips() -> nn.Module:
     path = Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
     if not path.is_file():
         raise MissingDependencyError(
-            f"LPIPS needs torchvision's VGG16 weights, which are not at {path}; put the file {VGG_FILE} there, or choose "
-            'perceptual="random-features" or "none"'
+            f"LPIPS needs torchvision's VGG16 weights, which are not at {path}; put the file {VGG_FILE} there, or "
+            'choose perceptual="random-features" or "none"'
         )
     try:
         import lpips
     except ImportError as error:
-        raise MissingDependencyError(f"LPIPS needs the lpips package ({error}); pip install 'ldm-lab[metrics]'") from error
+        raise MissingDependencyError(
+            f"LPIPS needs the lpips package ({error}); pip install 'ldm-lab[metrics]'"
+        ) from error
     return lpips.LPIPS(net="vgg", verbose=False)

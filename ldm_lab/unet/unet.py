@@ -64,8 +64,10 @@ class UNet(nn.Module):
         check_steps(t, batch=len(z_t))
         check_condition(cond, self.config)
         check_latent(z_t, cond, self.config)
-        told = self._time_told(self._embed(t, cond)) | self._context_told(cond)
-        return self._walk(z_t, cond, told)
+        embedding = self._embed_time(t)
+        if self.config.vector_dim is not None:
+            embedding = embedding + self.class_embedding(cond.vector)
+        return self._walk(z_t, cond, self._time_told(embedding) | self._context_told(cond))
 
     def bind(self, cond: Conditioning | None, timesteps: Tensor, *, copies: int = 1) -> Denoise:
         """Compute all that is constant over a sampling loop; the result predicts for one of its steps.
@@ -121,10 +123,9 @@ class UNet(nn.Module):
             return z_t
         return torch.cat([repeat_batch(z_t, len(cond.concat)), cond.concat.to(z_t)], dim=1)
 
-    def _embed(self, t: Tensor, cond: Conditioning | None) -> Tensor:
-        """The embedding of time and vector condition, (B, E); a batch of one meets any other."""
-        embedding = self.time_embedding(sinusoids(t, self.config.channels))
-        return embedding if self.config.vector_dim is None else embedding + self.class_embedding(cond.vector)
+    def _embed_time(self, t: Tensor) -> Tensor:
+        """Steps (B,) → (B, E)."""
+        return self.time_embedding(sinusoids(t, self.config.channels))
 
     def _time_told(self, embedding: Tensor) -> Told:
         """What residual blocks are told by an embedding (B, E)."""
@@ -136,10 +137,11 @@ class UNet(nn.Module):
 
     def _time_table(self, timesteps: Tensor, cond: Conditioning | None) -> Callable[[int], Told]:
         """``_time_told`` of every step: from one table, unless a vector makes it differ between conditions."""
-        timesteps = timesteps.to(self.conv_in.weight.device)
+        embeddings = self._embed_time(timesteps.to(self.conv_in.weight.device))  # (S, E)
         if self.config.vector_dim is not None:
-            return lambda i: self._time_told(self._embed(timesteps[i : i + 1], cond))
-        table = self._time_told(self._embed(timesteps, cond))
+            vectors = self.class_embedding(cond.vector)  # (copies·B, E)
+            return lambda i: self._time_told(embeddings[i : i + 1] + vectors)
+        table = self._time_told(embeddings)
         return lambda i: {block: (modulation[i : i + 1],) for block, (modulation,) in table.items()}
 
     def _initialize(self) -> None:
