@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ldm_lab.api import load, open_run
-    from ldm_lab.autoencoders import Autoencoder, AutoencoderConfig
+    from ldm_lab.autoencoders.autoencoder import Autoencoder
+    from ldm_lab.autoencoders.config import AutoencoderConfig
     from ldm_lab.core.errors import LdmLabError
     from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
     from ldm_lab.tasks import Pipeline, Run, TextToImageSettings
@@ -33,8 +34,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Autoencoder": "ldm_lab.autoencoders",
-    "AutoencoderConfig": "ldm_lab.autoencoders",
+    "Autoencoder": "ldm_lab.autoencoders.autoencoder",
+    "AutoencoderConfig": "ldm_lab.autoencoders.config",
     "LatentDiffusion": "ldm_lab.model",
     "LatentDiffusionConfig": "ldm_lab.model",
     "LdmLabError": "ldm_lab.core.errors",
