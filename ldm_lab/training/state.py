@@ -16,7 +16,8 @@ from ldm_lab.core.errors import CheckpointError
 from ldm_lab.core.io import atomic_folder, read_json, remove_leftovers, verify_manifest, write_json, write_manifest
 from ldm_lab.training.ema import ExponentialAverage
 
-_OPTIMISER_KEYS = ("step", "exp_avg", "exp_avg_sq")
+_SHAPED_LIKE_PARAMETER = ("exp_avg", "exp_avg_sq")
+_OPTIMISER_KEYS = ("step", *_SHAPED_LIKE_PARAMETER)
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,13 @@ def _moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _restore_moments(optimiser: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
+    """Put saved moments back in the memory layout of their parameters: the fused kernel reads them as raw memory."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in moments.items():
         index, key = name.split(".")
-        state.setdefault(int(index), {})[key] = tensor
+        like = parameters[int(index)] if key in _SHAPED_LIKE_PARAMETER else tensor
+        state.setdefault(int(index), {})[key] = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
