@@ -25,6 +25,7 @@ class Command:
 
 
 COMMANDS = {
+    "generate": Command("ldm_lab.cli.generate", "generate", "Make images from a sentence with a shipped or own model."),
     "doctor": Command(
         "ldm_lab.cli.doctor", "doctor", "Check device, packages and models; say how to mend what is amiss."
     ),
