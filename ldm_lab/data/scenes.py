@@ -193,7 +193,7 @@ def semantic_map(scenes: Sequence[Scene], size: int = 64) -> Tensor:
 
 def palette(colors: Sequence[tuple[int, int, int]]) -> Tensor:
     """Colours as images of one pixel, in [-1, 1]. (N, 3, 1, 1)"""
-    return to_tensor(torch.tensor(colors, dtype=torch.uint8)[:, None, None, :])
+    return to_tensor(torch.tensor(colors, dtype=torch.uint8).reshape(-1, 1, 1, 3))
 
 
 def _having(scenes: Sequence[Scene], layer: int) -> list[int]:

@@ -36,13 +36,13 @@ MIN_AREA, MAX_SPECKS = 12, 10  # pixels; smaller components are specks, of which
 MAX_OBJECTS = 4  # of a crowded image only the largest are read
 
 _SIZE = int(CANVAS)
-_WINDOW = 40  # pixels around an object; the largest is 30 wide
+_WINDOW = 36  # pixels around an object; the largest is 30 wide
 _BLEND = 0.7  # blur leaves thin shapes with at least this share of their colour
 _STEEPNESS = 2.0  # edges are drawn and read this much steeper than analytic coverage, which undoes mild blur
 _BATCH = 64
-_ROTATIONS = torch.tensor([0.0, -5.0, 5.0, -10.0, 10.0, -15.0, 15.0])  # degrees
+_ROTATIONS = torch.tensor([0.0, -7.0, 7.0, -14.0, 14.0])  # degrees
 _ROUND = ("circle", "ring")  # look the same in every rotation
-_REFINEMENTS = torch.cartesian_prod(torch.tensor([-2.5, 0.0, 2.5]), torch.tensor([0.95, 1.0, 1.05]))  # rotation, radius
+_REFINEMENTS = torch.cartesian_prod(torch.tensor([-3.0, 0.0, 3.0]), torch.tensor([0.95, 1.0, 1.05]))  # rotation, radius
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Reading:
 class _Blob:
     """One connected component: its soft mask, and the palette colour that explains it."""
 
-    mask: np.ndarray  # (40, 40) in [0, 1], a window around the component
+    mask: np.ndarray  # (36, 36) in [0, 1], a window around the component
     corner: tuple[int, int]  # x and y of the upper left corner of the window in the image
     color: str
     color_error: float
@@ -180,7 +180,7 @@ def _explain(x: np.ndarray, background: np.ndarray, component: np.ndarray, foreg
 
 
 def _cut_window(mask: np.ndarray, x: int, y: int) -> np.ndarray:
-    """The window of a mask whose upper left corner is (x, y), with zeros beyond the border. (40, 40)"""
+    """The window of a mask whose upper left corner is (x, y), with zeros beyond the border. (36, 36)"""
     half = _WINDOW // 2
     return np.pad(mask, half)[y + half :, x + half :][:_WINDOW, :_WINDOW]
 
@@ -189,7 +189,7 @@ def _fit_objects(blobs: Sequence[_Blob]) -> list[ReadObject]:
     """Compare every soft mask with all shapes in all rotations and keep the best."""
     if not blobs:
         return []
-    masks = torch.from_numpy(np.stack([blob.mask for blob in blobs])).float()  # (N, 40, 40)
+    masks = torch.from_numpy(np.stack([blob.mask for blob in blobs])).float()  # (N, 36, 36)
     fits = {shape: _fit_shape(shape, masks) for shape in SILHOUETTES}
     winners = torch.stack([iou for _, iou in fits.values()]).argmax(0).tolist()  # (N,)
     shapes = [list(fits)[winner] for winner in winners]
@@ -241,9 +241,9 @@ def _refine(shape: str, mask: Tensor, pose: Tensor) -> tuple[list[float], float]
 
 
 def _overlap(shape: str, poses: Tensor, masks: Tensor) -> Tensor:
-    """Soft intersection over union of masks (N, 40, 40) with a shape in several poses (N, K, 4). (N, K)"""
+    """Soft intersection over union of masks (N, 36, 36) with a shape in several poses (N, K, 4). (N, K)"""
     distance = signed_distance(shape, poses.flatten(0, 1), _WINDOW, canvas=float(_WINDOW))
-    drawn = _coverage(distance).unflatten(0, poses.shape[:2])  # (N, K, 40, 40)
+    drawn = _coverage(distance).unflatten(0, poses.shape[:2])  # (N, K, 36, 36)
     target = masks[:, None].expand_as(drawn)
     return torch.minimum(drawn, target).sum((2, 3)) / torch.maximum(drawn, target).sum((2, 3)).clamp(min=1)
 

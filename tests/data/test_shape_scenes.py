@@ -1,0 +1,33 @@
+import torch
+
+from ldm_lab.data.captions import caption
+from ldm_lab.data.scenes import render, sample_scene
+from ldm_lab.data.shape_scenes import ShapeScenes
+
+
+def test_examples_do_not_depend_on_what_else_is_asked_for():
+    data = ShapeScenes(seed=4)
+    assert data.scenes([9, 2])[1] == data.scenes(range(5))[2] == sample_scene(4, 2)
+    assert data.captions([9, 2])[1] == data.captions(range(5))[2]
+    torch.testing.assert_close(data.images([9, 2])[1], data.images(range(5))[2], rtol=0, atol=1e-6)
+
+
+def test_images_are_the_rendered_scenes():
+    data = ShapeScenes(seed=4, split="unseen", size=32)
+    torch.testing.assert_close(data.images([3, 5]), render([sample_scene(4, i, split="unseen") for i in (3, 5)], 32))
+
+
+def test_variants_phrase_the_same_scenes_anew():
+    data = ShapeScenes()
+    first, second = data.captions(range(50)), data.captions(range(50), variant=1)
+    assert sum(a.text != b.text for a, b in zip(first, second, strict=True)) > 40
+    assert first[7] == caption(data.scenes([7])[0], data.caption_seed(7))
+
+
+def test_splits_and_seeds_share_no_example():
+    texts = [ShapeScenes(seed, split).scenes(range(50)) for seed in (0, 1) for split in ("train", "test", "unseen")]
+    assert len({scene for scenes in texts for scene in scenes}) == 300
+
+
+def test_iterators_are_fine_as_indices():
+    assert len(ShapeScenes().captions(iter([1, 2, 3]))) == 3
