@@ -18,8 +18,9 @@ from ldm_lab.unet.config import UNetConfig
 def shapes_kl_f4() -> AutoencoderRecipe:
     """The first stage of the built-in world: 64 px → 16×16×4, trained for faithful pixels, without a discriminator.
 
-    Plain scenes have no texture that a discriminator could sharpen, and LPIPS needs a file that is not shipped. Windows of
-    32 px around the outlines teach as much as whole scenes at a quarter of the cost; ``shapes_kl_f4_whole`` ends on whole ones.
+    Plain scenes have no texture that a discriminator could sharpen, and LPIPS needs a file that is not shipped.
+    Windows of 32 px with something in them teach as much as whole scenes at a quarter of the cost;
+    ``shapes_kl_f4_whole`` ends on whole ones.
     """
     return AutoencoderRecipe(
         data=DataConfig(crop=32),
@@ -52,7 +53,7 @@ def shapes_kl_f4() -> AutoencoderRecipe:
 
 
 def shapes_kl_f4_whole() -> AutoencoderRecipe:
-    """The last steps of ``shapes_kl_f4``, on whole scenes; start it with ``--init-from`` the model of the first ones."""
+    """The last steps of ``shapes_kl_f4``, on whole scenes; start it from the model of the first ones."""
     first = shapes_kl_f4()
     training = replace(first.training, num_steps=1000, batch_size=8, learning_rate=4e-4, warmup_steps=50)
     return replace(first, data=DataConfig(), training=training)
