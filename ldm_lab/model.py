@@ -93,7 +93,7 @@ class LatentDiffusion(nn.Module):
         Raises:
             RequestError: If a side does not fit the network; the message names the nearest sizes that do.
         """
-        step = self.config.autoencoder.downsampling_factor * self.config.unet.size_multiple
+        step = self.config.autoencoder.downsampling_factor * self.config.unet.side_factor
         for name, side in (("width", width), ("height", height)):
             if side < step or side % step:
                 below, above = max(step, side // step * step), max(step, -(-side // step) * step)
