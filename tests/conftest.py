@@ -1,12 +1,20 @@
 """One thread, no downloads, the same examples every time: a test that failed once fails again."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import hypothesis
 import pytest
 import torch
+
+from ldm_lab.autoencoders.autoencoder import Autoencoder
+from ldm_lab.autoencoders.config import AutoencoderConfig
+from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model
+from ldm_lab.conditioning import TextTransformerConfig, build_conditioner, train_tokenizer
+from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
+from ldm_lab.unet import UNet, UNetConfig
 
 torch.set_num_threads(1)  # toy sizes: more threads cost more than they bring, and sums would depend on the machine
 hypothesis.settings.register_profile("ldm_lab", deadline=None, derandomize=True, max_examples=50, database=None)
@@ -21,3 +29,109 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
         if item.get_closest_marker("network") and "LDM_LAB_NETWORK" not in os.environ:
             item.add_marker(pytest.mark.skip(reason="needs the internet; set LDM_LAB_NETWORK=1 to run it"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Golden arrays are written by a flag, and reviewed in a commit of their own."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden anew instead of comparing with it"
+    )
+
+
+@pytest.fixture(scope="session")
+def make_tiny_model():
+    """Builds text-to-image models of 16 x 16 pixels with weights drawn from a seed; no two parts are zero or one."""
+    from ldm_lab.autoencoders.autoencoder import Autoencoder
+    from ldm_lab.autoencoders.config import AutoencoderConfig
+    from ldm_lab.conditioning import TextTransformerConfig, build_conditioner, train_tokenizer
+    from ldm_lab.core.seeding import generator
+    from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
+    from ldm_lab.unet.config import UNetConfig
+    from ldm_lab.unet.unet import UNet
+
+    def make(*, seed=0, conditioner="text", prediction="eps", bottleneck=None):
+        tokenizer = train_tokenizer(["a large red circle left of a small blue star on white"])
+        text = TextTransformerConfig(
+            vocab_size=tokenizer.get_vocab_size(), max_tokens=8, width=8, depth=1, num_heads=2, head_channels=4
+        )
+        y = text if conditioner == "text" else conditioner
+        vq = {} if bottleneck is None else {"bottleneck": bottleneck}
+        sizes = {"channels": 8, "channel_mult": (1, 2), "num_res_blocks": 1, "norm_groups": 4}
+        config = LatentDiffusionConfig(
+            autoencoder=AutoencoderConfig(latent_channels=3, scale_factor=0.7, **sizes, **vq),
+            unet=UNetConfig(
+                in_channels=3,
+                out_channels=3,
+                attention_levels=(1,),
+                num_heads=2,
+                context_dim=None if y is None else 8,
+                **sizes,
+            ),
+            conditioner=y,
+            prediction=prediction,
+            image_size=16,
+        )
+        model = LatentDiffusion(
+            config,
+            autoencoder=Autoencoder(config.autoencoder),
+            unet=UNet(config.unet),
+            conditioner=build_conditioner(y, tokenizer=tokenizer),
+        )
+        for name, tensor in model.state_dict().items():
+            draw = torch.randn(tensor.shape, generator=generator(seed, "weights", name))
+            around = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            tensor.copy_(around + draw * (0.1 if tensor.ndim < 2 else tensor[0].numel() ** -0.5))
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_tiny_model):
+    """A text-to-image model in memory; not to be changed."""
+    return make_tiny_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory, tiny_model):
+    """The same model as a checkpoint folder with its first stage beside it; not to be changed."""
+    from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model
+
+    root = tmp_path_factory.mktemp("models")
+    save_autoencoder(root / "tiny-kl", tiny_model.autoencoder, recipe={"seed": 0})
+    first_stage = reference_to(root / "tiny-kl")
+    defaults = {"num_steps": 3, "guidance_scale": 2.5, "sampler": "ddim"}
+    save_model(root / "tiny-text", tiny_model, first_stage=first_stage, recipe={"seed": 0}, defaults=defaults)
+    return root / "tiny-text"
+
+
+@pytest.fixture(scope="session")
+def toy_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained text-to-image model of some thousand parameters; its images have 16 x 16 pixels."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(["a red circle on white", "a blue star on black"])
+    text = TextTransformerConfig(
+        vocab_size=tokenizer.get_vocab_size(), max_tokens=8, width=8, depth=1, num_heads=2, head_channels=4
+    )
+    first_stage = AutoencoderConfig(channels=8, channel_mult=(1, 1), num_res_blocks=1, norm_groups=4)
+    unet = UNetConfig(
+        in_channels=3,
+        out_channels=3,
+        channels=8,
+        channel_mult=(1, 2),
+        num_res_blocks=1,
+        attention_levels=(1,),
+        num_heads=2,
+        context_dim=8,
+        norm_groups=4,
+    )
+    model = LatentDiffusion(
+        LatentDiffusionConfig(autoencoder=first_stage, unet=unet, conditioner=text, image_size=16),
+        autoencoder=Autoencoder(first_stage),
+        unet=UNet(unet),
+        conditioner=build_conditioner(text, tokenizer=tokenizer),
+    )
+    folder = tmp_path_factory.mktemp("toy")
+    save_autoencoder(folder / "toy-kl", model.autoencoder, recipe={})
+    save_model(folder / "toy-text", model, first_stage=reference_to(folder / "toy-kl"), recipe={})
+    return folder / "toy-text"
