@@ -93,9 +93,9 @@ def denoising_loss(
 def loss_weights(t: Tensor, schedule: NoiseSchedule, config: ObjectiveConfig) -> Tensor:
     """Weight of each sample's error: min(SNR, gamma) on z_0's squared error, restated for what the network predicts.
 
-    Min-SNR (Hang et al. 2023), section 3.4: since ||z_0 error||^2 = ||eps error||^2 / SNR = ||v error||^2 / (SNR + 1),
-    the weights are min(SNR, gamma), min(SNR, gamma) / SNR and min(SNR, gamma) / (SNR + 1). A step without any signal
-    (zero terminal SNR) has weight 0.
+    Min-SNR (Hang et al. 2023): since ||z_0 error||^2 = ||eps error||^2 / SNR = ||v error||^2 / (SNR + 1), the weights
+    for z_0, eps and v are min(SNR, gamma), min(SNR, gamma) / SNR and min(SNR, gamma) / (SNR + 1). A step without any
+    signal (zero terminal SNR) has weight 0.
 
     Returns:
         fp64 on the CPU; all ones if ``config.min_snr_gamma`` is None. (B,)

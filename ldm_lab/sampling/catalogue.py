@@ -3,10 +3,11 @@
 What the settings have in common, and why:
 
 * Latents are not bounded by 1, so nothing is clipped or thresholded. (diffusers' DDPM and DDIM clip by default.)
-* The walk begins at T - 1 ("trailing") and is exact for every number of steps; see ``Respaced``.
+* The walk begins with the noisiest step ("trailing") and is exact for every number of steps; see ``Respaced``.
 * It ends at z_0. LDM's own DDIM and PLMS stop at abar_0 instead (``set_alpha_to_one=False``, ``steps_offset=1``,
   "leading"); to repeat those, hand a scheduler with these settings to ``sample_steps`` instead of a named one.
 * The betas come from our schedule, so that cosine and zero terminal SNR work in all of them.
+* Where z_0 must be found by dividing by almost no signal, the walk begins a little later; see ``_num_usable_steps``.
 """
 
 from collections.abc import Callable
@@ -21,35 +22,45 @@ from ldm_lab.diffusion import NoiseSchedule, Prediction, ScheduleConfig, check_p
 from ldm_lab.sampling.respacing import Respaced
 from ldm_lab.sampling.scheduler import PREDICTION_TYPES, Scheduler
 
+SMALLEST_HALF_LOG_SNR = -5.1  # of log(signal rate / noise rate); DPM-Solver's code clips there, for cosine schedules
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampler:
     """An entry of the catalogue.
 
     Attributes:
-        build: Common settings of diffusers' schedulers -> the scheduler.
+        build: (common settings of diffusers' schedulers, number of usable steps) -> the scheduler.
         help: One sentence for the tooltip.
         stochastic: Whether it draws noise on the way; if so, more steps give another picture, not a better solution.
         takes: Predictions that the scheduler takes as they are; others are converted to the first of them.
+        needs_signal: Whether it breaks down as the signal vanishes, whatever the model predicts.
     """
 
-    build: Callable[[dict[str, Any]], Scheduler]
+    build: Callable[[dict[str, Any], int], Scheduler]
     help: str
     stochastic: bool = False
     takes: tuple[Prediction, ...] = ("eps", "z_0", "v")
+    needs_signal: bool = False
 
 
-def _respaced(class_name: str, **settings: Any) -> Callable[[dict[str, Any]], Scheduler]:
-    """A builder; the class is looked up when it is used, because diffusers takes seconds to import some of them."""
-    return lambda common: Respaced(getattr(diffusers, class_name)(**common, timestep_spacing="trailing", **settings))
+def _respaced(class_name: str, **settings: Any) -> Callable[[dict[str, Any], int], Scheduler]:
+    """A builder; the class is looked up when it is used, because some of them take diffusers seconds to import."""
+
+    def build(common: dict[str, Any], num_usable_steps: int) -> Scheduler:
+        scheduler = getattr(diffusers, class_name)(**common, timestep_spacing="trailing", **settings)
+        return Respaced(scheduler, num_usable_steps=num_usable_steps)
+
+    return build
 
 
-def _lcm(common: dict[str, Any]) -> Scheduler:
+def _lcm(common: dict[str, Any], num_usable_steps: int) -> Scheduler:
     """LCM weighs its input by t itself and spaces its steps well: 999, 749, 499, 249 for four.
 
-    They are a subset of ``original_inference_steps`` steps, hence all of them here. A model distilled on 50 needs 50.
+    They are a subset of ``original_inference_steps`` steps, hence all usable ones here; a model distilled on 50 steps
+    wants a scheduler of its own with 50.
     """
-    scheduler: Any = diffusers.LCMScheduler(**common, original_inference_steps=common["num_train_timesteps"])
+    scheduler: Any = diffusers.LCMScheduler(**common, original_inference_steps=num_usable_steps)
     return scheduler
 
 
@@ -65,8 +76,9 @@ SAMPLERS: dict[str, Sampler] = {
     ),
     "plms": Sampler(
         build=_respaced("PNDMScheduler", skip_prk_steps=True, set_alpha_to_one=True),
-        help="Fourth-order multistep (Liu et al. 2022), LDM's sampler; one evaluation more, from 5 steps on.",
+        help="Fourth-order multistep (Liu et al. 2022), LDM's sampler; one evaluation more, from 10 steps on.",
         takes=("eps",),  # diffusers also takes v, but then extrapolates v, whose meaning changes with t
+        needs_signal=True,
     ),
     "dpm++2m": Sampler(
         build=_respaced("DPMSolverMultistepScheduler", solver_order=2, algorithm_type="dpmsolver++"),
@@ -90,10 +102,12 @@ SAMPLERS: dict[str, Sampler] = {
         help="Euler's method with fresh noise in every step.",
         stochastic=True,
         takes=("v", "eps"),
+        needs_signal=True,  # NaN in fp32 where the noise level falls 5,000-fold in one step
     ),
     "heun": Sampler(
         build=_respaced("HeunDiscreteScheduler"),
-        help="Second-order Heun (Karras et al. 2022, algorithm 1); two evaluations a step, from 5 steps on.",
+        help="Second-order Heun (Karras et al. 2022, algorithm 1); two evaluations a step.",
+        needs_signal=True,
     ),
     "lms": Sampler(
         build=_respaced("LMSDiscreteScheduler"),
@@ -122,23 +136,34 @@ def make_scheduler(name: str, schedule: ScheduleConfig, prediction: Prediction) 
     if sampler is None:
         raise ConfigError(f"sampler is {name!r}; choose one of {', '.join(SAMPLERS)}")
     check_prediction(schedule, prediction)
+    tables = NoiseSchedule(schedule)
     common = {
-        "num_train_timesteps": schedule.num_train_steps,
-        "trained_betas": _betas_with_signal(schedule).tolist(),
+        "num_train_timesteps": len(tables),
+        "trained_betas": _betas_with_signal(tables).tolist(),
         "prediction_type": PREDICTION_TYPES[prediction if prediction in sampler.takes else sampler.takes[0]],
     }
-    return sampler.build(common)
+    needs_signal = sampler.needs_signal or prediction == "eps"
+    return sampler.build(common, _num_usable_steps(tables) if needs_signal else len(tables))
 
 
-def _betas_with_signal(schedule: ScheduleConfig) -> torch.Tensor:
+def _num_usable_steps(schedule: NoiseSchedule) -> int:
+    """Number of steps, from the cleanest on, whose z_t still holds signal to divide by.
+
+    z_0 = (z_t - sqrt(1 - abar) eps) / sqrt(abar). At the end of the cosine schedule abar is 2.4e-9, and an error of 1 %
+    in eps becomes one of 200 in z_0. The scaled-linear schedules of LDM and Stable Diffusion keep all their steps.
+    """
+    half_log_snr = 0.5 * schedule.snr(torch.arange(len(schedule))).log()
+    return int((half_log_snr >= SMALLEST_HALF_LOG_SNR).sum())
+
+
+def _betas_with_signal(schedule: NoiseSchedule) -> torch.Tensor:
     """The schedule's betas, but with a trace of signal in a last step that has none.
 
     Most schedulers divide by abar_T. diffusers puts 2^-24 in place of 0. With LDM's betas the step before it holds less
     (1.4e-8): the noise would grow on the way down and Euler's ancestral step be NaN. There, take half of what it holds.
     """
-    noise_schedule = NoiseSchedule(schedule)
-    if not schedule.zero_terminal_snr:
-        return noise_schedule.betas
-    before_last = noise_schedule.alphas_cumprod[-2]
-    last_alpha = torch.minimum(torch.tensor(2.0**-24), before_last / 2) / before_last
-    return torch.cat([noise_schedule.betas[:-1], (1.0 - last_alpha).reshape(1)])
+    if not schedule.config.zero_terminal_snr:
+        return schedule.betas
+    before_last = schedule.alphas_cumprod[-2]
+    last_alpha = (before_last / 2).clamp(max=2.0**-24) / before_last
+    return torch.cat([schedule.betas[:-1], (1.0 - last_alpha).reshape(1)])

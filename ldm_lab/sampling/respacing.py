@@ -9,20 +9,16 @@ from torch import Tensor
 from ldm_lab.sampling.scheduler import advance
 
 
-def trailing_timesteps(num_train_steps: int, num_steps: int) -> Tensor:
-    """``num_steps`` evenly spaced steps that begin with the noisiest, T - 1.
+def trailing_timesteps(num_usable_steps: int, num_steps: int) -> Tensor:
+    """``num_steps`` of the steps 0 to ``num_usable_steps`` - 1, evenly spaced, noisiest first and included.
 
     "Trailing" of Lin et al. 2023, table 2: the walk starts where the latents are pure noise, however few the steps.
-
-    Args:
-        num_train_steps: Steps T of the forward process.
-        num_steps: Steps to visit, at most T.
 
     Returns:
         Descending steps. (num_steps,)
     """
     remaining = torch.arange(num_steps, 0, -1, dtype=torch.float64)
-    return (remaining * num_train_steps / num_steps).round().long() - 1
+    return (remaining * num_usable_steps / num_steps).round().long() - 1
 
 
 class Respaced:
@@ -44,10 +40,16 @@ class Respaced:
 
     timesteps: Tensor
 
-    def __init__(self, scheduler: Any) -> None:
-        """Take a scheduler over all T steps; its ``timestep_spacing``, if it has a choice, must be "trailing"."""
+    def __init__(self, scheduler: Any, *, num_usable_steps: int) -> None:
+        """Take a scheduler over all T steps, with ``timestep_spacing="trailing"`` if it has the choice.
+
+        Args:
+            scheduler: Of diffusers.
+            num_usable_steps: The walk begins with the noisiest of that many steps, and visits no more than these.
+        """
         self.config = scheduler.config
         self._scheduler = scheduler
+        self._num_usable_steps = num_usable_steps
         self.set_timesteps(1)
 
     @property
@@ -63,7 +65,8 @@ class Respaced:
 
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
         """Plan the walk. ``device`` is not used: tables on the CPU make looking a step up never wait for a GPU."""
-        self._visit(trailing_timesteps(self.config.num_train_timesteps, num_inference_steps).flip(0))
+        num_steps = min(num_inference_steps, self._num_usable_steps)
+        self._visit(trailing_timesteps(self._num_usable_steps, num_steps).flip(0))
 
     def set_begin_index(self, begin_index: int) -> None:
         """Start at ``timesteps[begin_index]``, without history; the entries before it stay as they are."""

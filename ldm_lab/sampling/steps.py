@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ldm_lab.conditioning import Conditioning
-from ldm_lab.core.errors import RequestError, ShapeError
+from ldm_lab.core.errors import ConfigError, RequestError, ShapeError
 from ldm_lab.core.seeding import generator, sample_noise
 from ldm_lab.diffusion.prediction import clean_and_noise, from_clean_and_noise
 from ldm_lab.sampling.guidance import Denoise, Denoiser, Guidance, bind_guided
@@ -85,8 +85,7 @@ def sample_steps(
     check_seeds(seeds)
     if cond is not None and cond.batch_size != len(seeds):
         raise RequestError(f"there are {len(seeds)} seeds for {cond.batch_size} conditions; give one an image")
-    scheduler = copy.deepcopy(scheduler)
-    scheduler.set_timesteps(num_steps, device="cpu")
+    scheduler = _planned(scheduler, num_steps)
     first = 0 if start is None else _enter(scheduler, start[1])
     steps = visited_steps(scheduler, len(model.schedule))
     z = _first_sample(model, scheduler, seeds=seeds, shape=shape, start=start)
@@ -145,6 +144,16 @@ def check_seeds(seeds: Sequence[int]) -> None:
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _planned(scheduler: Scheduler, num_steps: int) -> Scheduler:
+    """A copy of the scheduler that has its timesteps, on the CPU: there, looking a step up waits for no GPU."""
+    scheduler = copy.deepcopy(scheduler)
+    try:
+        scheduler.set_timesteps(num_steps, device="cpu")
+    except ValueError as error:
+        raise ConfigError(f"{type(scheduler).__name__} refuses num_steps {num_steps}: {error}") from error
+    return scheduler
 
 
 def _enter(scheduler: Scheduler, index: int) -> int:
