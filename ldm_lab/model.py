@@ -87,6 +87,11 @@ class LatentDiffusion(nn.Module):
         """Where the parameters are."""
         return next(self.unet.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the UNet's weights."""
+        return next(self.unet.parameters()).dtype
+
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Shape (C, h, w) of the latent of an image.
 

@@ -1,20 +1,12 @@
 """One thread, no downloads, the same examples every time: a test that failed once fails again."""
 
 import os
-from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import hypothesis
 import pytest
 import torch
-
-from ldm_lab.autoencoders.autoencoder import Autoencoder
-from ldm_lab.autoencoders.config import AutoencoderConfig
-from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model
-from ldm_lab.conditioning import TextTransformerConfig, build_conditioner, train_tokenizer
-from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
-from ldm_lab.unet import UNet, UNetConfig
 
 torch.set_num_threads(1)  # toy sizes: more threads cost more than they bring, and sums would depend on the machine
 hypothesis.settings.register_profile("ldm_lab", deadline=None, derandomize=True, max_examples=50, database=None)
@@ -103,35 +95,3 @@ def tiny_folder(tmp_path_factory, tiny_model):
     defaults = {"num_steps": 3, "guidance_scale": 2.5, "sampler": "ddim"}
     save_model(root / "tiny-text", tiny_model, first_stage=first_stage, recipe={"seed": 0}, defaults=defaults)
     return root / "tiny-text"
-
-
-@pytest.fixture(scope="session")
-def toy_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an untrained text-to-image model of some thousand parameters; its images have 16 x 16 pixels."""
-    torch.manual_seed(0)
-    tokenizer = train_tokenizer(["a red circle on white", "a blue star on black"])
-    text = TextTransformerConfig(
-        vocab_size=tokenizer.get_vocab_size(), max_tokens=8, width=8, depth=1, num_heads=2, head_channels=4
-    )
-    first_stage = AutoencoderConfig(channels=8, channel_mult=(1, 1), num_res_blocks=1, norm_groups=4)
-    unet = UNetConfig(
-        in_channels=3,
-        out_channels=3,
-        channels=8,
-        channel_mult=(1, 2),
-        num_res_blocks=1,
-        attention_levels=(1,),
-        num_heads=2,
-        context_dim=8,
-        norm_groups=4,
-    )
-    model = LatentDiffusion(
-        LatentDiffusionConfig(autoencoder=first_stage, unet=unet, conditioner=text, image_size=16),
-        autoencoder=Autoencoder(first_stage),
-        unet=UNet(unet),
-        conditioner=build_conditioner(text, tokenizer=tokenizer),
-    )
-    folder = tmp_path_factory.mktemp("toy")
-    save_autoencoder(folder / "toy-kl", model.autoencoder, recipe={})
-    save_model(folder / "toy-text", model, first_stage=reference_to(folder / "toy-kl"), recipe={})
-    return folder / "toy-text"

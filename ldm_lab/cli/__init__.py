@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name = _find_command(words)
     if name is None:
-        return _complain(f"there is no command {' '.join(words[:2])!r}; choose one of {', '.join(COMMANDS)}")
+        return _complain(f"there is no command {words[0]!r}; choose one of {', '.join(COMMANDS)}")
     return _run(name, words[len(name.split()) :])
 
 

@@ -54,13 +54,17 @@ def check_requirements() -> Iterator[Finding]:
     """Compare the packages installed with those that the package and each of its extras ask for."""
     groups = requirements_by_extra()
     if not groups:
-        yield Finding(subject="packages", status=f"{DISTRIBUTION} itself is not installed", remedy="pip install -e .")
+        yield Finding(
+            subject="packages",
+            status=f"{DISTRIBUTION} itself is not installed",
+            remedy="pip install -c constraints.txt -e .",
+        )
     for extra, requirements in groups.items():
         unmet = [sentence for requirement in requirements if (sentence := unmet_requirement(requirement))]
         yield Finding(
             subject=extra or "packages",
             status="; ".join(unmet) or ", ".join(f"{r.name} {installed_version(r.name)}" for r in requirements),
-            remedy=f'pip install -e ".[{extra}]"'.replace("[]", "") if unmet else None,
+            remedy=f'pip install -c constraints.txt -e ".[{extra}]"'.replace("[]", "") if unmet else None,
             is_optional=bool(extra),
         )
 

@@ -12,6 +12,8 @@ from ldm_lab.tasks import Run, TextToImageSettings
 
 Options = options_of(TextToImageSettings, omit=("prompt",), seeds=(0, 1, 2, 3))
 
+FROM_THE_FIRST_STEP = {"delay": 1e-6, "mininterval": 0.0}  # a request that is refused shows a sentence and no bar
+
 
 def generate(
     prompt: Positional[str],
@@ -31,7 +33,7 @@ def generate(
     """
     pipeline = load(model, device=device)
     num_steps = pipeline.settings(prompt, **given(options)).num_steps
-    with tqdm(total=num_steps, desc=pipeline.name, unit=" steps") as bar:
+    with tqdm(total=num_steps, desc=pipeline.name, unit=" steps", **FROM_THE_FIRST_STEP) as bar:
         run = pipeline.text_to_image(prompt, on_step=lambda _: bar.update() and None, **given(options))
     _report(run, run.save(output))
     return 0

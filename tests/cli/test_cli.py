@@ -61,11 +61,11 @@ def test_mistaken_options_exit_with_2(words, capsys):
     assert "paint" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["genrate"], ["train"], ["--verbose"], [""]])
+@pytest.mark.parametrize("words", [["genrate"], ["paint", "a star"], ["--verbose"], [""]])
 def test_an_unknown_command_is_named_with_the_known_ones(words, capsys):
     assert cli.main(words) == 2
     error = capsys.readouterr().err
-    assert repr(" ".join(words)) in error
+    assert repr(words[0]) in error
     assert "doctor" in error
 
 

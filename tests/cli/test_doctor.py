@@ -47,7 +47,7 @@ def test_a_complete_installation_has_no_fault(installed):
 def test_a_missing_extra_is_no_fault_but_has_a_remedy(installed):
     del installed["gradio"]
     (finding,) = [finding for finding in room.check_requirements() if finding.remedy]
-    assert (finding.status, finding.remedy) == ("gradio is missing", 'pip install -e ".[app]"')
+    assert (finding.status, finding.remedy) == ("gradio is missing", 'pip install -c constraints.txt -e ".[app]"')
     assert not finding.is_fault
     assert str(finding).startswith("--  app")
 
@@ -55,7 +55,10 @@ def test_a_missing_extra_is_no_fault_but_has_a_remedy(installed):
 def test_an_old_package_is_a_fault(installed):
     installed["torch"] = "2.4.1"
     (finding,) = [finding for finding in room.check_requirements() if finding.remedy]
-    assert (finding.status, finding.remedy) == ("torch is 2.4.1, needed is >=2.11", 'pip install -e "."')
+    assert (finding.status, finding.remedy) == (
+        "torch is 2.4.1, needed is >=2.11",
+        'pip install -c constraints.txt -e "."',
+    )
     assert finding.is_fault
     assert str(finding).startswith("!!  packages")
 
@@ -70,7 +73,9 @@ def test_a_package_that_is_not_installed_says_how(monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "requires", missing)
-    assert faults(room.check_requirements()) == {"packages": ("ldm-lab itself is not installed", "pip install -e .")}
+    assert faults(room.check_requirements()) == {
+        "packages": ("ldm-lab itself is not installed", "pip install -c constraints.txt -e .")
+    }
 
 
 def test_a_device_that_is_not_there_says_how(monkeypatch):
