@@ -1,6 +1,7 @@
 """Stage 1: an autoencoder that later models share."""
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,18 @@ from torch import Tensor
 from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.config import AutoencoderConfig
 from ldm_lab.autoencoders.objective import AutoencoderObjective, AutoencoderObjectiveConfig
-from ldm_lab.checkpoints import save_autoencoder
+from ldm_lab.checkpoints import load_autoencoder, read_checkpoint, save_autoencoder
 from ldm_lab.core.config import check, to_dict
 from ldm_lab.core.images import grid, to_pil
 from ldm_lab.core.seeding import derive_seed, generator
 from ldm_lab.data.crops import detailed_crops
 from ldm_lab.data.order import stream_indices
-from ldm_lab.data.source import DataConfig, open_source, source_length
+from ldm_lab.data.source import DataConfig, open_source, source_identity, source_length
 from ldm_lab.training.config import TrainingConfig
-from ldm_lab.training.latent_scale import latent_figures, with_measured_scale
+from ldm_lab.training.latent_scale import latent_figures, measure_scale
+from ldm_lab.training.start import copy_weights, portable
 
-HEALTH_IMAGES = 64
+HEALTH_PIXELS = 64 * 64**2  # 64 small images, fewer large ones
 SHEET_IMAGES = 8
 
 
@@ -40,9 +42,14 @@ class AutoencoderRecipe:
 
 
 class AutoencoderStage:
-    """The training problem of stage 1; see ``Stage``."""
+    """The training problem of stage 1; see ``Stage``.
 
-    def __init__(self, recipe: AutoencoderRecipe) -> None:
+    Args:
+        recipe: What to train and how.
+        init_from: Folder of a native autoencoder of the same sizes, whose weights are the starting point.
+    """
+
+    def __init__(self, recipe: AutoencoderRecipe, *, init_from: str | Path | None = None) -> None:
         self.recipe = recipe
         self.source = open_source(recipe.data)
         self.length = source_length(self.source)
@@ -50,16 +57,19 @@ class AutoencoderStage:
         self.objective = AutoencoderObjective(Autoencoder(recipe.autoencoder), recipe.objective)
         self.averaged = self.objective.autoencoder
         self.identity = {
-            "data": to_dict(recipe.data) | {"length": self.length},
+            "data": source_identity(recipe.data, self.source),
             "autoencoder": to_dict(recipe.autoencoder),
             "objective": to_dict(recipe.objective),
         }
+        if init_from is not None:
+            start = read_checkpoint(init_from, kind="autoencoder")
+            copy_weights(load_autoencoder(start), self.averaged, source=str(init_from))
+            self.identity["init_from"] = start.digest
 
     def batch(self, draw: int, size: int) -> dict[str, Any]:
         """Images and the generator of the posterior's noise."""
         seed = self.recipe.training.seed
-        indices = stream_indices(draw * size, size, length=self.length, seed=seed)
-        x = self.source.images(indices)
+        x = self.source.images(self._indices(draw, size))
         if self.recipe.data.crop is not None:
             x = detailed_crops(x, self.recipe.data.crop, generator=generator(seed, "crop", draw))
         x = x.contiguous(memory_format=torch.channels_last)
@@ -70,32 +80,33 @@ class AutoencoderStage:
         return {"step": step}
 
     def figures(self) -> dict[str, float]:
-        """Reconstruction error and latent statistics of images that are kept for it."""
-        x = self._health_images
+        """Reconstruction error and latent statistics of the first images."""
+        x = self._first_images
         posterior = self.averaged.encode(x)
         error = (self.averaged.decode(posterior.mode()).clamp(-1, 1) - x).square().mean(dim=(1, 2, 3))
         return {"psnr": (10 * torch.log10(4.0 / error)).mean().item()} | latent_figures(self.averaged, posterior)
 
     def sheet(self) -> Image.Image:
         """Originals above their reconstructions."""
-        x = self._health_images[:SHEET_IMAGES]
-        return grid([*to_pil(x), *to_pil(self.averaged(x))], columns=SHEET_IMAGES)
+        x = self._first_images[:SHEET_IMAGES]
+        return grid([*to_pil(x), *to_pil(self.averaged(x))], columns=len(x))
 
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
-        """Measure the latent scale and write the autoencoder."""
-        batches = (self.source.images(indices).to(self._device) for indices in self._scale_batches())
-        autoencoder = with_measured_scale(self.averaged, batches)
-        save_autoencoder(folder, autoencoder, recipe=to_dict(self.recipe) | {"provenance": provenance}, replace=True)
+        """Measure the latent scale over 64 batches of whole images, and write the autoencoder."""
+        batches = (self.source.images(self._indices(draw, 16)).to(self._device) for draw in range(64))
+        exported = copy.copy(self.averaged)  # same weights, a config of its own
+        exported.config = replace(self.averaged.config, scale_factor=measure_scale(self.averaged, batches))
+        recipe = to_dict(portable(self.recipe)) | {"provenance": provenance}
+        save_autoencoder(folder, exported, recipe=recipe, replace=True)
 
-    def _scale_batches(self) -> list[list[int]]:
-        """Whole images, however training cuts them: 64 batches of 16."""
-        return [stream_indices(16 * i, 16, length=self.length, seed=self.recipe.training.seed) for i in range(64)]
+    def _indices(self, draw: int, size: int) -> list[int]:
+        return stream_indices(draw * size, size, length=self.length, seed=self.recipe.training.seed)
 
     @property
     def _device(self) -> torch.device:
         return next(self.averaged.parameters()).device
 
     @cached_property
-    def _health_images(self) -> Tensor:
-        count = HEALTH_IMAGES if self.length is None else min(HEALTH_IMAGES, self.length)
-        return self.source.images(range(count)).to(self._device)
+    def _first_images(self) -> Tensor:
+        count = max(SHEET_IMAGES, HEALTH_PIXELS // self.recipe.data.size**2)
+        return self.source.images(range(min(count, self.length or count))).to(self._device)

@@ -1,6 +1,5 @@
 """The networks of stage 2 under one loss: UNet and conditioner, trained together as in the paper."""
 
-import torch
 from torch import Tensor, nn
 
 from ldm_lab.autoencoders.objective import ObjectiveValue
@@ -56,7 +55,7 @@ class DiffusionObjective(nn.Module):
 
 
 def _loss_by_time(per_sample: Tensor, t: Tensor, num_train_steps: int) -> dict[str, Tensor]:
-    """Mean error of the early and the late half of the steps, where the batch has any."""
-    late = t.to(per_sample.device) >= num_train_steps // 2
-    halves = {"error_low_noise": per_sample[~late], "error_high_noise": per_sample[late]}
-    return {name: torch.nan_to_num(errors.mean()) for name, errors in halves.items()}
+    """Mean error of the early and the late half of the steps; 0 where the batch has none of them."""
+    is_late = t.to(per_sample.device) >= num_train_steps // 2  # (B,)
+    halves = {"error_low_noise": ~is_late, "error_high_noise": is_late}
+    return {name: (per_sample * half).sum() / half.sum().clamp(min=1) for name, half in halves.items()}

@@ -1,41 +1,57 @@
 """Stage 2: a diffusion model in the latent space of a finished first stage."""
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ldm_lab.autoencoders.bottlenecks import GaussianPosterior
-from ldm_lab.checkpoints import load_autoencoder, locate_first_stage, reference_to, save_model
-from ldm_lab.conditioning import (
-    ClassLabelConfig,
-    ConditionerConfig,
-    TextTransformerConfig,
-    build_conditioner,
-    drop_conditions,
-    train_tokenizer,
+from ldm_lab.checkpoints import (
+    ZOO,
+    FirstStageReference,
+    load_autoencoder,
+    load_model,
+    locate_first_stage,
+    read_checkpoint,
+    reference_to,
+    save_model,
 )
+from ldm_lab.conditioning import ClassLabelConfig, ConditionerConfig, drop_conditions
 from ldm_lab.core.config import check, setting, to_dict
-from ldm_lab.core.errors import ConfigError
 from ldm_lab.core.images import grid, to_pil
+from ldm_lab.core.runtime import choose_device
 from ldm_lab.core.seeding import derive_seed, generator
 from ldm_lab.data.latent_store import LatentStore, build_latent_store, open_latent_store
 from ldm_lab.data.order import epoch_of, stream_indices
-from ldm_lab.data.source import ConditionKind, DataConfig, conditions, open_source, source_length
+from ldm_lab.data.source import (
+    ConditionKind,
+    DataConfig,
+    ImageSource,
+    caption_corpus,
+    conditions,
+    open_source,
+    source_identity,
+    source_length,
+)
 from ldm_lab.diffusion import ObjectiveConfig, ScheduleConfig
 from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
 from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
+from ldm_lab.training.conditioner_choice import build_for, check_widths, conditioner_for
 from ldm_lab.training.config import TrainingConfig
 from ldm_lab.training.diffusion_objective import DiffusionObjective, Networks
+from ldm_lab.training.start import copy_weights, portable
 from ldm_lab.unet.config import UNetConfig
 from ldm_lab.unet.unet import UNet
 
 SHEET_IMAGES = 8
-TOKENIZER_CAPTIONS = 20_000
+HEALTH_LATENTS = 256
+TOKENIZER_EXAMPLES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +62,7 @@ class DiffusionRecipe:
     first_stage: str = setting("shapes-kl-f4", help="Name of a shipped first stage, or its folder")
     num_examples: int = setting(65_536, help="Examples encoded of an endless data set", minimum=1)
     unet: UNetConfig = field(default_factory=UNetConfig)
-    conditioner: ConditionerConfig | None = None
+    conditioner: ConditionerConfig | Literal["from-data"] | None = None
     condition_dropout: float = setting(0.1, help="Share of conditions replaced by none", minimum=0.0, maximum=1.0)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -64,48 +80,56 @@ class DiffusionRecipe:
         return "class" if isinstance(self.conditioner, ClassLabelConfig) else "caption"
 
 
+def fit_to_data(recipe: DiffusionRecipe, source: ImageSource) -> DiffusionRecipe:
+    """Put the conditioner that the data set calls for in the place of "from-data"."""
+    if recipe.conditioner != "from-data":
+        return recipe
+    conditioner = conditioner_for(source, width=recipe.unet.context_dim)
+    unet = recipe.unet if conditioner is not None else replace(recipe.unet, context_dim=None)
+    return replace(recipe, conditioner=conditioner, unet=unet)
+
+
 class DiffusionStage:
-    """The training problem of stage 2; see ``Stage``. Call ``prepare`` before training."""
+    """The training problem of stage 2; see ``Stage``. Call ``prepare`` before training.
 
-    def __init__(self, recipe: DiffusionRecipe) -> None:
-        self.recipe = recipe
+    Args:
+        recipe: What to train and how.
+        init_from: Folder of a native latent diffusion model of the same sizes, whose weights, and whose tokenizer if it
+            has one, are the starting point.
+    """
+
+    def __init__(self, recipe: DiffusionRecipe, *, init_from: str | Path | None = None) -> None:
         self.source = open_source(recipe.data)
+        self.recipe = fit_to_data(recipe, self.source)
         self.length = source_length(self.source) or recipe.num_examples
-        folder = locate_first_stage(recipe.first_stage)
-        self.first_stage = reference_to(folder, path=str(folder.resolve()))
-        autoencoder = load_autoencoder(folder).requires_grad_(False)
-        torch.manual_seed(derive_seed(recipe.training.seed, "init"))
-        conditioner_config, conditioner = self._build_conditioner()
-        unet = UNet(recipe.unet)
-        config = LatentDiffusionConfig(
-            autoencoder=autoencoder.config,
-            unet=recipe.unet,
-            conditioner=conditioner_config,
-            schedule=recipe.schedule,
-            prediction=recipe.objective.prediction,
-            image_size=recipe.data.size,
-        )
-        self.model = LatentDiffusion(config, autoencoder=autoencoder, unet=unet, conditioner=conditioner)
-        self.averaged = Networks(unet, conditioner)
-        self.objective = DiffusionObjective(self.averaged, self.model.schedule, recipe.objective)
         self.store: LatentStore | None = None
-        self.identity = {"recipe": to_dict(replace(recipe, training=TrainingConfig()))} | {
-            "first_stage_digest": self.first_stage.digest,
-            "length": self.length,
-        }
+        self.first_stage_folder = locate_first_stage(recipe.first_stage)
+        self.first_stage = reference_to(self.first_stage_folder)
+        start = None if init_from is None else read_checkpoint(init_from, kind="latent_diffusion")
+        self.model = self._build_model(None if start is None else load_model(start), source=str(init_from))
+        self.averaged = Networks(self.model.unet, self.model.conditioner)
+        self.objective = DiffusionObjective(self.averaged, self.model.schedule, recipe.objective)
+        self.identity = self._identity() | ({} if start is None else {"init_from": start.digest})
 
-    def prepare(self, folder: str | Path) -> Iterator[int]:
+    def prepare(self, folder: str | Path, *, device: str = "auto") -> Iterator[int]:
         """Encode the data set into a store in ``folder``; yields how many examples are done, of ``self.length``."""
-        identity = {"first_stage": self.first_stage.digest, "data": to_dict(self.recipe.data)}
-        yield from build_latent_store(folder, self._moments, length=self.length, identity=identity)
+        self.model.autoencoder.to(choose_device(device))
+        data = source_identity(self.recipe.data, self.source)
+        is_shared = int(os.environ.get("WORLD_SIZE", "1")) > 1  # one process builds, the others wait
+        yield from build_latent_store(
+            folder,
+            self._moments,
+            length=self.length,
+            identity={"first_stage": self.first_stage.digest, "data": data | {"crop": None}},
+            patience_sec=-1 if is_shared else 0,
+        )
         self.store = open_latent_store(folder)
 
     def batch(self, draw: int, size: int) -> dict[str, Any]:
         """Fresh latents from the store, steps, noise, and conditions of which some are dropped."""
-        assert self.store is not None, "call prepare() first"
         seed = self.recipe.training.seed
         indices = stream_indices(draw * size, size, length=self.length, seed=seed)
-        posterior = GaussianPosterior(*self.store.moments(indices))
+        posterior = GaussianPosterior(*self._prepared_store.moments(indices))
         z_0 = self.model.scale_factor * posterior.sample(generator(seed, "posterior", draw))
         t = torch.randint(len(self.model.schedule), (size,), generator=generator(seed, "t", draw))
         noise = torch.randn(z_0.shape, generator=generator(seed, "noise", draw))
@@ -116,59 +140,92 @@ class DiffusionStage:
         return {}
 
     def figures(self) -> dict[str, float]:
-        """Spread of the scaled latents, which should be near one."""
-        assert self.store is not None, "call prepare() first"
-        mean, _ = self.store.moments(range(min(256, self.length)))
+        """Spread of the scaled latents, which should be near one, and spread and centre of each channel."""
+        mean, _ = self._prepared_store.moments(range(min(HEALTH_LATENTS, self.length)))
         z = self.model.scale_factor * mean
-        spread = {f"latent_std_{channel}": float(value) for channel, value in enumerate(z.std(dim=(0, 2, 3)))}
-        return {"latent_std": z.std().item()} | spread
+        health = {"latent_std": z.std().item()}
+        for channel, values in enumerate(z.unbind(1)):
+            health |= {f"latent_std_{channel}": values.std().item(), f"latent_mean_{channel}": values.mean().item()}
+        return health
 
     def sheet(self) -> Image.Image:
         """Samples for the first examples' conditions, from fixed seeds."""
         count = min(SHEET_IMAGES, self.length)
-        y = self._conditions(range(count), variant=0)
-        model, seeds = self.model.to(self.objective_device), list(range(count))
+        model = self.model.to(next(self.averaged.parameters()).device)
         scheduler = make_scheduler("dpm++2m", self.recipe.schedule, self.recipe.objective.prediction)
-        guidance = Guidance() if model.conditioner is None else self._guidance(count)
-        shape = model.latent_shape(self.recipe.data.size, self.recipe.data.size)
-        steps = sample_steps(
-            model, model.condition(y), scheduler, num_steps=20, seeds=seeds, shape=shape, guidance=guidance
+        shape = self._prepared_store.moments([0])[0].shape[1:]
+        cond = model.condition(self._conditions(range(count), variant=0))
+        *_, last = sample_steps(
+            model, cond, scheduler, num_steps=20, seeds=range(count), shape=shape, guidance=self._guidance(count)
         )
-        *_, last = steps
         return grid(to_pil(model.decode(last.z_next)), columns=4)
 
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
         """Write UNet and conditioner beside a reference to the first stage."""
-        recipe = to_dict(self.recipe) | {"provenance": provenance}
+        recipe = replace(portable(self.recipe), first_stage=self.first_stage.name)
         defaults = {"guidance_scale": self.recipe.sheet_guidance} if self.recipe.conditioner is not None else {}
-        save_model(folder, self.model, first_stage=self.first_stage, recipe=recipe, defaults=defaults, replace=True)
+        save_model(
+            folder,
+            self.model,
+            first_stage=self._reference_from(folder),
+            recipe=to_dict(recipe) | {"provenance": provenance},
+            defaults=defaults,
+            replace=True,
+        )
 
     @property
-    def objective_device(self) -> torch.device:
-        """Where the networks are being trained."""
-        return next(self.averaged.parameters()).device
+    def _prepared_store(self) -> LatentStore:
+        assert self.store is not None, "call prepare() first"
+        return self.store
 
-    def _build_conditioner(self) -> tuple[ConditionerConfig | None, Any]:
-        """The conditioner; a text transformer gets a tokenizer trained on the captions, and its true vocabulary size."""
-        config = self.recipe.conditioner
-        tokenizer = None
-        if isinstance(config, TextTransformerConfig):
-            captions = self._conditions(range(min(self.length, TOKENIZER_CAPTIONS)), variant=0)
-            tokenizer = train_tokenizer(captions, vocab_size=config.vocab_size)
-            config = replace(config, vocab_size=tokenizer.get_vocab_size())
-        conditioner = build_conditioner(config, tokenizer=tokenizer)
-        width = None if conditioner is None else conditioner.context_dim
-        if width != self.recipe.unet.context_dim:
-            raise ConfigError(
-                f"the UNet has context_dim={self.recipe.unet.context_dim}, but the conditioner gives {width}; make them equal"
-            )
-        return config, conditioner
+    def _build_model(self, start: LatentDiffusion | None, *, source: str) -> LatentDiffusion:
+        """All parts; UNet and conditioner with fresh weights, or those of a model to start from."""
+        recipe = self.recipe
+        autoencoder = load_autoencoder(self.first_stage_folder).requires_grad_(False)
+        torch.manual_seed(derive_seed(recipe.training.seed, "init"))
+        conditioner_config, conditioner = build_for(
+            self.source,
+            recipe.conditioner,  # type: ignore[arg-type]  # "from-data" has been replaced
+            lambda: caption_corpus(self.source, range(min(self.length, TOKENIZER_EXAMPLES))),
+            tokenizer=getattr(start and start.conditioner, "tokenizer", None),
+        )
+        check_widths(recipe.unet, conditioner)
+        config = LatentDiffusionConfig(
+            autoencoder=autoencoder.config,
+            unet=recipe.unet,
+            conditioner=conditioner_config,
+            schedule=recipe.schedule,
+            prediction=recipe.objective.prediction,
+            image_size=recipe.data.size,
+        )
+        model = LatentDiffusion(config, autoencoder=autoencoder, unet=UNet(recipe.unet), conditioner=conditioner)
+        if start is not None:
+            copy_weights(Networks(start.unet, start.conditioner), Networks(model.unet, conditioner), source=source)
+        return model
+
+    def _identity(self) -> dict[str, Any]:
+        """What must not change between a stop and a resume; the first stage counts by its digest, not by its place."""
+        recipe = to_dict(self.recipe)
+        for name in ("data", "first_stage", "training", "sheet_guidance"):
+            del recipe[name]
+        data = source_identity(self.recipe.data, self.source)
+        identity = {"recipe": recipe, "data": data, "first_stage_digest": self.first_stage.digest}
+        tokenizer = getattr(self.model.conditioner, "tokenizer", None)
+        if tokenizer is not None:
+            identity["tokenizer"] = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+        return identity
+
+    def _reference_from(self, folder: Path) -> FirstStageReference:
+        """The first stage as seen from a model's folder; a shipped one is found by its digest."""
+        place = self.first_stage_folder.resolve()
+        path = None if place.parent == ZOO else Path(os.path.relpath(place, folder.resolve())).as_posix()
+        return replace(self.first_stage, path=path)
 
     @torch.no_grad()
     def _moments(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        autoencoder = self.model.autoencoder.to(self.objective_device)
-        posterior = autoencoder.encode(self.source.images(indices).to(self.objective_device))
-        mean, logvar = posterior.moments()
+        autoencoder = self.model.autoencoder
+        x = self.source.images(indices).to(next(autoencoder.parameters()).device)
+        mean, logvar = autoencoder.encode(x).moments()
         return mean.cpu(), logvar.cpu()
 
     def _conditions(self, indices: Sequence[int], *, variant: int) -> list[Any]:
@@ -191,6 +248,8 @@ class DiffusionStage:
         return {"offset": torch.randn(shape, generator=generator(self.recipe.training.seed, "offset", draw))}
 
     def _guidance(self, count: int) -> Guidance:
-        assert self.model.conditioner is not None
+        """That of sheets; an unconditional model has none."""
+        if self.model.conditioner is None:
+            return Guidance()
         negative = self.model.condition([self.model.conditioner.null] * count)
         return Guidance(scale=self.recipe.sheet_guidance, negative=negative)

@@ -1,26 +1,30 @@
-"""How large latents are: the scale that stage 2 divides by, and figures that show whether they are well."""
+"""How large latents are: the scale that stage 2 multiplies by, and figures that show whether they are well."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.bottlenecks import Posterior
+from ldm_lab.core.errors import TrainingError
 from ldm_lab.core.seeding import generator
 
 
 @torch.no_grad()
-def with_measured_scale(autoencoder: Autoencoder, batches: Iterable[Tensor]) -> Autoencoder:
-    """Set ``config.scale_factor`` to 1/std of raw latents drawn for many batches of images.
+def measure_scale(autoencoder: Autoencoder, batches: Iterable[Tensor]) -> float:
+    """1/std of raw latents drawn for many batches of images (B, 3, H, W): what makes scaled latents of unit variance.
 
-    One scalar for all channels, as in LDM (Rombach et al. 2022), appendix G; the reference measures its first batch only.
+    One scalar for all channels, as in LDM (Rombach et al. 2022), appendix G; the reference measures one batch only.
+
+    Raises:
+        TrainingError: If all latents are alike.
     """
     drawn = generator("latent scale")
-    raw = torch.cat([autoencoder.encode(x).sample(drawn).float().cpu() for x in batches])
-    autoencoder.config = replace(autoencoder.config, scale_factor=1.0 / raw.std().item())
-    return autoencoder
+    spread = torch.cat([autoencoder.encode(x).sample(drawn).float().cpu() for x in batches]).std().item()
+    if not spread > 0.0:
+        raise TrainingError(f"the latents have the standard deviation {spread}; this first stage has learned nothing")
+    return 1.0 / spread
 
 
 def latent_figures(autoencoder: Autoencoder, posterior: Posterior) -> dict[str, float]:

@@ -62,7 +62,9 @@ def check_gradients(step: int, norm: float, module: nn.Module) -> None:
     if not math.isfinite(norm):
         gradients = ((name, p.grad) for name, p in module.named_parameters() if p.grad is not None)
         culprit = _first_non_finite(gradients) or "their sum"
-        raise TrainingError(f"step {step}: the gradient norm is {norm}; the first gradient that is not finite is {culprit}")
+        raise TrainingError(
+            f"step {step}: the gradient norm is {norm}; the first gradient that is not finite is {culprit}"
+        )
 
 
 def _first_non_finite(named: Iterable[tuple[str, Tensor]]) -> str | None:

@@ -1,9 +1,12 @@
 """Checkpoints of a run: everything that the next step depends on, whole or absent.
 
-``checkpoints/step-00001234/`` holds weights, averages and optimiser moments as safetensors, everything else as JSON, and a
-manifest with digests. Randomness is a function of the step number, so no generator has to be saved.
+``checkpoints/step-00001234/`` holds weights, averages and optimiser moments as safetensors, everything else as JSON,
+and a manifest with digests. Randomness is a function of the step number, so no generator has to be saved.
 """
 
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from ldm_lab.checkpoints.tensors import read_tensors, write_tensors
-from ldm_lab.core.errors import CheckpointError
-from ldm_lab.core.io import atomic_folder, read_json, remove_leftovers, verify_manifest, write_json, write_manifest
+from ldm_lab.core.errors import CheckpointError, TrainingError
+from ldm_lab.core.io import MANIFEST, atomic_folder, read_json, verify_manifest, write_json, write_manifest
+from ldm_lab.core.runtime import num_threads, versions
 from ldm_lab.training.ema import ExponentialAverage
 
 _SHAPED_LIKE_PARAMETER = ("exp_avg", "exp_avg_sq")
@@ -33,19 +37,25 @@ class TrainingState:
         """Write a checkpoint after ``step`` optimiser steps, then remove all but the newest ``keep``.
 
         Raises:
+            TrainingError: If a number is not finite; nothing is written.
             CheckpointError: If it cannot be written; the previous ones stay.
         """
+        files = {
+            "model": dict(self.module.state_dict()),
+            "average": self.average.average,
+            "optimiser": _moments(self.optimiser),
+        }
+        for name, tensors in files.items():
+            _refuse_non_finite(tensors, name, step)
         path = folder / f"step-{step:08d}"
-        if path.exists():
-            return
-        with atomic_folder(path) as temporary:
-            write_tensors(temporary / "model.safetensors", dict(self.module.state_dict()))
-            write_tensors(temporary / "average.safetensors", self.average.average)
-            write_tensors(temporary / "optimiser.safetensors", _moments(self.optimiser))
+        with atomic_folder(path, replace=True) as temporary:
+            for name, tensors in files.items():
+                write_tensors(temporary / f"{name}.safetensors", tensors)
             scaler = self.scaler.state_dict() if self.scaler is not None else None
             counters = {"step": step, "num_updates": self.average.num_updates, "scaler": scaler}
             write_json(temporary / "state.json", counters | about)
-            write_manifest(temporary)
+            write_manifest(temporary, about={"versions": versions(), "num_threads": num_threads()})
+        verify_manifest(path)
         for old in list_checkpoints(folder)[keep:]:
             _remove(old)
 
@@ -64,23 +74,31 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
-def newest_intact(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint whose digests are right, and a sentence about each newer one that was passed over."""
-    remove_leftovers(folder)
-    notes = []
+def newest_intact(folder: Path) -> tuple[Path | None, dict[Path, str]]:
+    """The newest checkpoint whose digests are right, and what is wrong with each newer one."""
+    damaged = {}
     for path in list_checkpoints(folder):
         try:
             verify_manifest(path)
         except CheckpointError as error:
-            notes.append(f"{path.name} is passed over: {error}")
+            damaged[path] = str(error)
         else:
-            return path, notes
-    return None, notes
+            return path, damaged
+    return None, damaged
+
+
+def set_aside(path: Path) -> None:
+    """Rename a damaged checkpoint, so that it is neither counted nor taken for a whole one."""
+    target = path.with_name(f"damaged-{path.name}")
+    shutil.rmtree(target, ignore_errors=True)
+    path.rename(target)
 
 
 def _moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimiser.state_dict()["state"]
-    return {f"{index}.{key}": torch.as_tensor(values[key]) for index, values in state.items() for key in _OPTIMISER_KEYS}
+    return {
+        f"{index}.{key}": torch.as_tensor(values[key]) for index, values in state.items() for key in _OPTIMISER_KEYS
+    }
 
 
 def _restore_moments(optimiser: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
@@ -94,9 +112,17 @@ def _restore_moments(optimiser: torch.optim.Optimizer, moments: dict[str, Tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
+def _refuse_non_finite(tensors: Mapping[str, Tensor], kind: str, step: int) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise TrainingError(
+                f"step {step}: {name} of the {kind} holds NaN or infinity, so no checkpoint is written; "
+                "start again to go on from the last one"
+            )
+
+
 def _remove(path: Path) -> None:
     """Delete a checkpoint, its manifest first, so that one removed by half is never taken for a whole one."""
-    (path / "manifest.json").unlink(missing_ok=True)
-    for file in path.iterdir():
-        file.unlink()
-    path.rmdir()
+    with suppress(OSError):  # one that stays costs room and nothing else
+        (path / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(path)
