@@ -26,6 +26,9 @@ class Command:
 
 COMMANDS = {
     "generate": Command("ldm_lab.cli.generate", "generate", "Make images from a sentence with a shipped or own model."),
+    "evaluate": Command(
+        "ldm_lab.cli.evaluate", "evaluate", "Measure a first stage or a text model; write tables and sheets."
+    ),
     "doctor": Command(
         "ldm_lab.cli.doctor", "doctor", "Check device, packages and models; say how to mend what is amiss."
     ),

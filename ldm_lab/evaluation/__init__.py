@@ -1,0 +1,1 @@
+"""What reconstructions and samples are worth: metrics, the scene reader, reports."""
