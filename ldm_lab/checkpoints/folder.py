@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ldm_lab.core.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
+from ldm_lab.core.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError, RequestError
 from ldm_lab.core.io import MANIFEST, atomic_folder, read_json, verify_manifest, write_json, write_manifest
 from ldm_lab.core.runtime import versions
 
@@ -102,10 +102,10 @@ def read_checkpoint(folder: str | Path, *, kind: Kind | None = None) -> Checkpoi
 
 @contextmanager
 def explained(checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn the complaint of a config class into one that names the file."""
+    """Turn the complaint of a config or settings class into one that names the file."""
     try:
         yield
-    except ConfigError as error:
+    except (ConfigError, RequestError) as error:
         raise CheckpointFormatError(f"{checkpoint.source}: {error}") from error
 
 

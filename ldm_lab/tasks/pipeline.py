@@ -72,4 +72,4 @@ class Pipeline:
 
     def __repr__(self) -> str:
         count = sum(parameter.numel() for parameter in self.model.parameters())
-        return f"Pipeline({self.name!r}, {count / 1e6:.1f} M parameters, {self.device})"
+        return f"Pipeline({self.name!r}, {count:,} parameters, {self.device})"

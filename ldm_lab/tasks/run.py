@@ -22,6 +22,8 @@ from ldm_lab.tasks.provenance import Provenance
 from ldm_lab.tasks.record import RunRecord
 from ldm_lab.tasks.settings import TextToImageSettings
 
+MIN_SHOWN_WIDTH = 400  # pixels on the screen; smaller sheets are enlarged by a whole factor
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Outcome:
@@ -111,6 +113,8 @@ class Run:
 
     def strip(self, index: int = 0, *, num_frames: int = 8) -> Image.Image:
         """How image ``index`` came out of the noise: z_0 as predicted at some steps, evenly spaced, in one row."""
+        if not 0 <= index < len(self.settings.seeds):
+            raise RequestError(f"there is no image {index}; the run has {len(self.settings.seeds)}, counted from 0")
         latents = [step.z_0_pred[index] for step in _spread(self.trajectory, num_frames)]
         return images.strip([frame for latent in latents for frame in self.outcome.decode(latent[None])])
 
@@ -138,7 +142,7 @@ class Run:
         yield "strip.png", self.strip()
 
     def __repr__(self) -> str:
-        made = "" if "outcome" in self.__dict__ else ", not made yet"
+        made = ", not made again yet" if self.recorded and "outcome" not in self.__dict__ else ""
         count = len(self.settings.seeds)
         return f"Run({self.settings.prompt!r}, {count} image{'s' * (count > 1)}{made})"
 
@@ -147,10 +151,13 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The sheet, the settings and the notes, for a notebook."""
-        data = base64.b64encode(_png(self.grid())).decode()
+        grid = self.grid()
+        data = base64.b64encode(_png(grid)).decode()
+        style = f"width:{grid.width * max(1, MIN_SHOWN_WIDTH // grid.width)}px;image-rendering:pixelated"
         rows = "".join(f"<tr><td>{name}</td><td>{_escaped(value)}</td></tr>" for name, value in self._facts().items())
         notes = "".join(f"<li>{_escaped(note)}</li>" for note in self.notes)
-        picture = f'<img src="data:image/png;base64,{data}" alt="{_escaped(self.settings.prompt)}"/>'
+        alt = _escaped(self.settings.prompt)
+        picture = f'<img src="data:image/png;base64,{data}" alt="{alt}" style="{style}"/>'
         return f"<div>{picture}<table>{rows}</table><ul>{notes}</ul></div>"
 
     def _facts(self) -> dict[str, Any]:

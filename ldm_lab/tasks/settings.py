@@ -58,7 +58,7 @@ class TextToImageSettings:
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Make settings from what a person typed: lists are taken for tuples, and one seed for a list of it.
+        """Make settings from what a person typed: lists and ranges are taken for tuples, one seed for a list of it.
 
         Raises:
             RequestError: If a name is unknown or a value is not accepted.
@@ -66,6 +66,8 @@ class TextToImageSettings:
         seeds = values.get("seeds")
         if isinstance(seeds, int) and not isinstance(seeds, bool):
             values["seeds"] = (seeds,)
+        if isinstance(seeds, range):
+            values["seeds"] = tuple(seeds)
         try:
             return from_dict(cls, values)
         except ConfigError as error:

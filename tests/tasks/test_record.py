@@ -1,0 +1,60 @@
+import pytest
+
+from ldm_lab.core.config import to_dict
+from ldm_lab.core.errors import RequestError
+from ldm_lab.tasks import Environment, Origin, Provenance, RunRecord, TextToImageSettings
+from ldm_lab.tasks.provenance import spell_differences
+from ldm_lab.tasks.record import parse_record
+
+PROVENANCE = Provenance(
+    model=Origin(name="tiny", digest="ab", first_stage_digest="cd"),
+    environment=Environment(device="CPU", dtype="float32", versions={"torch": "2.0", "numpy": "2.4"}),
+)
+SETTINGS = TextToImageSettings.of(prompt="a star", seeds=[3]).resolved(image_size=16)
+RECORD = RunRecord(task="text_to_image", settings=SETTINGS, stopped_after=None, provenance=PROVENANCE)
+
+
+def test_a_record_survives_json():
+    assert parse_record(to_dict(RECORD), source="x.png") == RECORD
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "x.png: the record has version 2, this ldm_lab reads 1"),
+        ({"version": "9" * 5000}, "x.png: the record has version '9999"),
+        ({"task": "video"}, "task is 'video'; expected one of text_to_image"),
+        ({"stopped_after": 0}, "stopped_after is 0; it must be at least 1"),
+        ({"stopped_after": True}, "stopped_after is True"),
+        ({"settings": None}, "needs a mapping, got NoneType"),
+        ({"settings": {"prompt": "x", "seeds": [2**40]}}, "seeds is 1099511627776"),
+        ({"settings": {"prompt": "x", "num_steps": 10**9}}, "num_steps is 1000000000"),
+        ({"provenance": {}}, "needs a value for model, environment"),
+        ({"extra": 1}, "has no field extra"),
+        ({"settings": {"prompt": ["x"] * 9000}}, "prompt is "),
+    ],
+)
+def test_a_hostile_record_is_one_short_sentence(change, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        parse_record(to_dict(RECORD) | change, source="x.png")
+    assert len(str(caught.value)) <= 500
+
+
+def test_versions_are_names_and_strings():
+    values = to_dict(RECORD)
+    values["provenance"]["environment"]["versions"] = {"torch": 2}
+    with pytest.raises(RequestError, match="versions is {'torch': 2}"):
+        parse_record(values, source="x.png")
+
+
+def test_differences_are_spelled_one_by_one():
+    now = Provenance(
+        model=Origin(name="tiny", digest="ff", first_stage_digest="cd"),
+        environment=Environment(device="CPU", dtype="float32", versions={"torch": "2.1"}),
+    )
+    assert spell_differences(PROVENANCE, now) == [
+        "model.digest was ab, now it is ff",
+        "environment.versions.torch was 2.0, now it is 2.1",
+        "environment.versions.numpy was 2.4, now it is absent",
+    ]
+    assert spell_differences(PROVENANCE, PROVENANCE) == []
