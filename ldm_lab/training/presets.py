@@ -71,7 +71,7 @@ def shapes_text() -> DiffusionRecipe:
         schedule=ScheduleConfig(),
         objective=ObjectiveConfig(prediction="v", min_snr_gamma=5.0),
         training=TrainingConfig(
-            num_steps=6000,
+            num_steps=5000,
             batch_size=32,
             learning_rate=5e-4,
             warmup_steps=300,
