@@ -6,8 +6,8 @@ What the settings have in common, and why:
 * The walk begins with the noisiest step ("trailing") and is exact for every number of steps; see ``Respaced``.
 * It ends at z_0. LDM's own DDIM and PLMS stop at abar_0 instead (``set_alpha_to_one=False``, ``steps_offset=1``,
   "leading"); to repeat those, hand a scheduler with these settings to ``sample_steps`` instead of a named one.
-* The betas come from our schedule, so that cosine and zero terminal SNR work in all of them.
-* Where z_0 must be found by dividing by almost no signal, the walk begins a little later; see ``_num_usable_steps``.
+* The table abar comes from our schedule, so that cosine and zero terminal SNR work in all of them.
+* Where z_0 must be found by dividing by almost no signal, the walk begins a little later; see ``_usable_steps``.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,16 @@ from typing import Any
 
 import diffusers
 import torch
+from torch import Tensor
 
 from ldm_lab.core.errors import ConfigError
 from ldm_lab.diffusion import NoiseSchedule, Prediction, ScheduleConfig, check_prediction
 from ldm_lab.sampling.respacing import Respaced
 from ldm_lab.sampling.scheduler import PREDICTION_TYPES, Scheduler
 
+Build = Callable[[dict[str, Any], Tensor], Scheduler]
+
+BETA_SCHEDULES = {"linear": "linear", "scaled_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
 SMALLEST_HALF_LOG_SNR = -5.1  # of log(signal rate / noise rate); DPM-Solver's code clips there, for cosine schedules
 
 
@@ -30,37 +34,38 @@ class Sampler:
     """An entry of the catalogue.
 
     Attributes:
-        build: (common settings of diffusers' schedulers, number of usable steps) -> the scheduler.
+        build: (common settings of diffusers' schedulers, abar of the usable steps) -> the scheduler.
         help: One sentence for the tooltip.
         stochastic: Whether it draws noise on the way; if so, more steps give another picture, not a better solution.
         takes: Predictions that the scheduler takes as they are; others are converted to the first of them.
         needs_signal: Whether it breaks down as the signal vanishes, whatever the model predicts.
     """
 
-    build: Callable[[dict[str, Any], int], Scheduler]
+    build: Build
     help: str
     stochastic: bool = False
     takes: tuple[Prediction, ...] = ("eps", "z_0", "v")
     needs_signal: bool = False
 
 
-def _respaced(class_name: str, **settings: Any) -> Callable[[dict[str, Any], int], Scheduler]:
+def _respaced(class_name: str, **settings: Any) -> Build:
     """A builder; the class is looked up when it is used, because some of them take diffusers seconds to import."""
 
-    def build(common: dict[str, Any], num_usable_steps: int) -> Scheduler:
+    def build(common: dict[str, Any], alphas_cumprod: Tensor) -> Scheduler:
         scheduler = getattr(diffusers, class_name)(**common, timestep_spacing="trailing", **settings)
-        return Respaced(scheduler, num_usable_steps=num_usable_steps)
+        return Respaced(scheduler, alphas_cumprod=alphas_cumprod)
 
     return build
 
 
-def _lcm(common: dict[str, Any], num_usable_steps: int) -> Scheduler:
+def _lcm(common: dict[str, Any], alphas_cumprod: Tensor) -> Scheduler:
     """LCM weighs its input by t itself and spaces its steps well: 999, 749, 499, 249 for four.
 
     They are a subset of ``original_inference_steps`` steps, hence all usable ones here; a model distilled on 50 steps
     wants a scheduler of its own with 50.
     """
-    scheduler: Any = diffusers.LCMScheduler(**common, original_inference_steps=num_usable_steps)
+    scheduler: Any = diffusers.LCMScheduler(**common, original_inference_steps=len(alphas_cumprod))
+    scheduler.alphas_cumprod = alphas_cumprod
     return scheduler
 
 
@@ -136,17 +141,21 @@ def make_scheduler(name: str, schedule: ScheduleConfig, prediction: Prediction) 
     if sampler is None:
         raise ConfigError(f"sampler is {name!r}; choose one of {', '.join(SAMPLERS)}")
     check_prediction(schedule, prediction)
-    tables = NoiseSchedule(schedule)
     common = {
-        "num_train_timesteps": len(tables),
-        "trained_betas": _betas_with_signal(tables).tolist(),
+        "num_train_timesteps": schedule.num_train_steps,
+        "beta_schedule": BETA_SCHEDULES[schedule.kind],
+        "beta_start": schedule.beta_start,
+        "beta_end": schedule.beta_end,
         "prediction_type": PREDICTION_TYPES[prediction if prediction in sampler.takes else sampler.takes[0]],
     }
-    needs_signal = sampler.needs_signal or prediction == "eps"
-    return sampler.build(common, _num_usable_steps(tables) if needs_signal else len(tables))
+    tables = NoiseSchedule(schedule)
+    divides_by_signal = sampler.needs_signal or prediction == "eps"
+    usable = _usable_steps(tables) if divides_by_signal else len(tables)
+    alphas_cumprod = (1.0 - _betas_with_signal(tables).float()).cumprod(0)  # in fp32, as diffusers computes it
+    return sampler.build(common, alphas_cumprod[:usable])
 
 
-def _num_usable_steps(schedule: NoiseSchedule) -> int:
+def _usable_steps(schedule: NoiseSchedule) -> int:
     """Number of steps, from the cleanest on, whose z_t still holds signal to divide by.
 
     z_0 = (z_t - sqrt(1 - abar) eps) / sqrt(abar). At the end of the cosine schedule abar is 2.4e-9, and an error of 1 %
@@ -156,7 +165,7 @@ def _num_usable_steps(schedule: NoiseSchedule) -> int:
     return int((half_log_snr >= SMALLEST_HALF_LOG_SNR).sum())
 
 
-def _betas_with_signal(schedule: NoiseSchedule) -> torch.Tensor:
+def _betas_with_signal(schedule: NoiseSchedule) -> Tensor:
     """The schedule's betas, but with a trace of signal in a last step that has none.
 
     Most schedulers divide by abar_T. diffusers puts 2^-24 in place of 0. With LDM's betas the step before it holds less

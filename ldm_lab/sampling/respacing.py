@@ -40,16 +40,16 @@ class Respaced:
 
     timesteps: Tensor
 
-    def __init__(self, scheduler: Any, *, num_usable_steps: int) -> None:
-        """Take a scheduler over all T steps, with ``timestep_spacing="trailing"`` if it has the choice.
+    def __init__(self, scheduler: Any, *, alphas_cumprod: Tensor) -> None:
+        """Take a scheduler and the steps that it may visit.
 
         Args:
-            scheduler: Of diffusers.
-            num_usable_steps: The walk begins with the noisiest of that many steps, and visits no more than these.
+            scheduler: Of diffusers, with ``timestep_spacing="trailing"``.
+            alphas_cumprod: abar of the model's steps, from the cleanest to the one where walks begin. (U,)
         """
         self.config = scheduler.config
         self._scheduler = scheduler
-        self._num_usable_steps = num_usable_steps
+        self._alphas_cumprod = alphas_cumprod
         self.set_timesteps(1)
 
     @property
@@ -60,13 +60,14 @@ class Respaced:
     @property
     def sigmas(self) -> Tensor:
         """Noise rate / signal rate at ``timesteps``, and 0 at the end, from the scheduler's own table. (S + 1,)"""
-        abar = self._scheduler.alphas_cumprod[self.timesteps].double()
+        abar = self._alphas_cumprod[self.timesteps].double()
         return torch.cat([((1.0 - abar) / abar).sqrt(), abar.new_zeros(1)])
 
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
         """Plan the walk. ``device`` is not used: tables on the CPU make looking a step up never wait for a GPU."""
-        num_steps = min(num_inference_steps, self._num_usable_steps)
-        self._visit(trailing_timesteps(self._num_usable_steps, num_steps).flip(0))
+        num_usable_steps = len(self._alphas_cumprod)
+        num_steps = min(num_inference_steps, num_usable_steps)
+        self._visit(trailing_timesteps(num_usable_steps, num_steps).flip(0))
 
     def set_begin_index(self, begin_index: int) -> None:
         """Start at ``timesteps[begin_index]``, without history; the entries before it stay as they are."""
@@ -88,7 +89,7 @@ class Respaced:
     def _visit(self, ascending: Tensor) -> None:
         self._inner = copy.deepcopy(self._scheduler)
         self._inner.register_to_config(num_train_timesteps=len(ascending))
-        self._inner.alphas_cumprod = self._scheduler.alphas_cumprod[ascending]
+        self._inner.alphas_cumprod = self._alphas_cumprod[ascending]
         self._inner.set_timesteps(len(ascending), device="cpu")
         self.timesteps = ascending[self._inner.timesteps.long()]  # second-order schedulers visit a step twice
         self._inner_timestep = dict(zip(self.timesteps.tolist(), self._inner.timesteps, strict=True))
