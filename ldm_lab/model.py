@@ -1,8 +1,8 @@
 """A latent diffusion model, whole: x → z → z_t → eps → z → x.
 
-The first stage turns an image x into a small latent z and back. The diffusion process blurs z into noise z_t; the UNet looks
-at z_t, at the step t and at the condition, and predicts what was added. ``ldm_lab.sampling`` walks that way back. This file
-holds the parts together and says in which units they speak; LDM (Rombach et al. 2022), figure 3.
+The first stage turns an image x into a small latent z and back. The diffusion process blurs z into noise z_t; the UNet
+looks at z_t, at the step t and at the condition, and predicts what was added. ``ldm_lab.sampling`` walks that way back.
+This file holds the parts together and says in which units they speak; LDM (Rombach et al. 2022), figure 3.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,8 +53,8 @@ class LatentDiffusionConfig:
 class LatentDiffusion(nn.Module):
     """First stage, conditioner, UNet and schedule.
 
-    Latents are *scaled* here: ``z = scale_factor * z_raw``, about unit variance (LDM, appendix G). Parts come ready made, so
-    that a first stage can be shared by several models.
+    Latents are *scaled* here: ``z = scale_factor * z_raw``, about unit variance (LDM, appendix G). Parts come ready
+    made, so that a first stage can be shared by several models.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class LatentDiffusion(nn.Module):
         return x
 
     def condition(self, y: Sequence[Any]) -> Conditioning | None:
-        """Raw conditions, one an image (prompts, class labels …) → what the UNet reads; None for an unconditional model."""
+        """Raw conditions, one an image (prompts, labels …) → what the UNet reads; None for an unconditional model."""
         return None if self.conditioner is None else self.conditioner.encode(y)
 
     def predict(self, z_t: Tensor, t: Tensor, cond: Conditioning | None = None) -> Tensor:
@@ -151,9 +151,7 @@ class LatentDiffusion(nn.Module):
         """
         return self.unet(z_t, t, cond)
 
-    def bind(
-        self, cond: Conditioning | None, timesteps: Tensor, *, copies: int = 1
-    ) -> Callable[[Tensor, int], Tensor]:
+    def bind(self, cond: Conditioning | None, timesteps: Tensor, *, copies: int = 1) -> Callable[[Tensor, int], Tensor]:
         """Fix condition and steps before a loop; what does not change from step to step is computed here, once.
 
         Returns:
