@@ -162,7 +162,7 @@ def _usable_steps(schedule: NoiseSchedule) -> int:
     in eps becomes one of 200 in z_0. The scaled-linear schedules of LDM and Stable Diffusion keep all their steps.
     """
     half_log_snr = 0.5 * schedule.snr(torch.arange(len(schedule))).log()
-    return int((half_log_snr >= SMALLEST_HALF_LOG_SNR).sum())
+    return max(1, int((half_log_snr >= SMALLEST_HALF_LOG_SNR).sum()))
 
 
 def _betas_with_signal(schedule: NoiseSchedule) -> Tensor:
