@@ -166,8 +166,9 @@ class LatentDiffusion(nn.Module):
         finally:
             self.autoencoder.to(dtype)
         if not torch.isfinite(x).all():
+            broken = int((~torch.isfinite(x)).sum())
             raise NonFiniteImageError(
-                f"the decoder made {int((~torch.isfinite(x)).sum())} values that are not finite from latents of magnitude up "
-                f"to {z.abs().max().item():.3g}; lower the guidance scale or check the latent"
+                f"the decoder made {broken} values that are not finite from latents of magnitude up to "
+                f"{z.abs().max().item():.3g}; lower the guidance scale or check the latent"
             )
         return x
