@@ -24,8 +24,9 @@ from ldm_lab.training.config import TrainingConfig
 from ldm_lab.training.latent_scale import latent_figures, measure_scale
 from ldm_lab.training.start import copy_weights, portable
 
-HEALTH_PIXELS = 64 * 64**2  # 64 small images, fewer large ones
+HEALTH_PIXELS, HEALTH_IMAGES = 64 * 64**2, 64  # figures are measured on 64 small images, or on fewer large ones
 SHEET_IMAGES = 8
+SCALE_BATCHES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,8 @@ class AutoencoderStage:
         return grid([*to_pil(x), *to_pil(self.averaged(x))], columns=len(x))
 
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
-        """Measure the latent scale over 64 batches of whole images, and write the autoencoder."""
-        batches = (self.source.images(self._indices(draw, 16)).to(self._device) for draw in range(64))
+        """Measure the latent scale over many batches of whole images, and write the autoencoder."""
+        batches = (self.source.images(self._indices(draw, 16)).to(self._device) for draw in range(SCALE_BATCHES))
         exported = copy.copy(self.averaged)  # same weights, a config of its own
         exported.config = replace(self.averaged.config, scale_factor=measure_scale(self.averaged, batches))
         recipe = to_dict(portable(self.recipe)) | {"provenance": provenance}
@@ -108,5 +109,5 @@ class AutoencoderStage:
 
     @cached_property
     def _first_images(self) -> Tensor:
-        count = max(SHEET_IMAGES, HEALTH_PIXELS // self.recipe.data.size**2)
+        count = max(SHEET_IMAGES, min(HEALTH_IMAGES, HEALTH_PIXELS // self.recipe.data.size**2))
         return self.source.images(range(min(count, self.length or count))).to(self._device)

@@ -21,7 +21,9 @@ class TrainingConfig:
     )
     warmup_steps: int = setting(0, help="Steps over which the learning rate rises from 0", minimum=0)
     decay: Literal["constant", "linear", "cosine"] = setting("constant", help="How it falls to 0 at the last step")
-    betas: tuple[float, float] = setting((0.9, 0.999), help="Momenta of AdamW; the reference's stage 1 has 0.5, 0.9")
+    betas: tuple[float, float] = setting(
+        (0.9, 0.999), help="Momenta of AdamW; the reference's stage 1 has 0.5, 0.9", minimum=0.0, maximum=0.99999
+    )
     weight_decay: float = setting(0.0, help="Decoupled weight decay", minimum=0.0, maximum=1.0)
     max_grad_norm: float = setting(1.0, help="Longer gradients are shortened to this norm", minimum=1e-6)
     precision: Literal["fp32", "bf16", "fp16"] = setting(
