@@ -235,6 +235,8 @@ def _accelerator(config: TrainingConfig, device: str) -> Accelerator:
         ConfigError: If the device cannot compute in that precision.
     """
     cpu = choose_device(device).type == "cpu"
+    if cpu and config.precision == "fp16":  # accelerate would compute in fp32 and not say so
+        raise ConfigError("precision is 'fp16', which needs a GPU; choose bf16 or fp32")
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
         return Accelerator(
@@ -243,7 +245,8 @@ def _accelerator(config: TrainingConfig, device: str) -> Accelerator:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
     except ValueError as error:
-        raise ConfigError(f"precision is {config.precision!r}: {error} Choose bf16 or fp32.") from error
+        reason = f"precision is {config.precision!r}, which this machine does not have"
+        raise ConfigError(f"{reason} ({error}); choose fp32") from error
 
 
 def _is_intact(folder: Path) -> bool:

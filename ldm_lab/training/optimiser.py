@@ -15,7 +15,11 @@ def build_optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.Ad
     """AdamW (Loshchilov & Hutter 2019) over all parameters that want gradients."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
+        parameters,
+        lr=config.learning_rate,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        fused=config.precision != "fp16",  # the fused kernel would skip steps of the loss scaler without telling
     )
 
 

@@ -1,6 +1,7 @@
 """Training runs of a second: toy recipes for both stages, and what is left of a run when it has ended."""
 
 import os
+import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,9 +26,15 @@ AUTOENCODER = AutoencoderConfig(
     latent_channels=2, channels=4, channel_mult=(1, 2), num_res_blocks=1, norm_groups=2, mid_attention=False
 )
 TRAINING = TrainingConfig(
-    num_steps=12, batch_size=2, learning_rate=1e-3, warmup_steps=3, decay="cosine", save_every=5, sheet_every=6, log_every=2
+    num_steps=12,
+    batch_size=2,
+    learning_rate=1e-3,
+    warmup_steps=3,
+    decay="cosine",
+    save_every=5,  # draws and logs at other steps
+    sheet_every=6,
+    log_every=2,
 )
-"""Saves, logs and draws at steps that do not coincide."""
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +143,7 @@ def in_child():
             try:
                 function()
             except BaseException:
+                traceback.print_exc()
                 os._exit(1)
             os._exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

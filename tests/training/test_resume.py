@@ -1,4 +1,4 @@
-"""Stopped anywhere and by any means, a run ends bit for bit as if it had not been: tensors, averages, moments, log, model."""
+"""Stopped anywhere and by any means, a run ends bit for bit as if it had not been: tensors, moments, log and model."""
 
 import os
 import signal

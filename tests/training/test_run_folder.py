@@ -19,8 +19,7 @@ def checkpoint(folder, step):
 def test_a_second_trainer_is_refused_and_the_next_one_is_not(tmp_path):
     with exclusive(tmp_path / "run"):
         with pytest.raises(TrainingError, match=f"{tmp_path / 'run'} is in use by another training process"):
-            with exclusive(tmp_path / "run"):
-                pass
+            exclusive(tmp_path / "run").__enter__()
         with exclusive(tmp_path / "other"):
             pass
     with exclusive(tmp_path / "run"):
@@ -30,8 +29,7 @@ def test_a_second_trainer_is_refused_and_the_next_one_is_not(tmp_path):
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match=r"cannot write .*file/run: Not a directory; choose another folder"):
-        with exclusive(tmp_path / "file" / "run"):
-            pass
+        exclusive(tmp_path / "file" / "run").__enter__()
 
 
 def test_the_beginning_has_no_checkpoint(tmp_path):
