@@ -373,7 +373,13 @@ def test_a_read_only_folder_is_one_sentence(autoencoder_recipe, tmp_path, in_chi
 
 def losses_of_one_batch(recipe, folder, **training):
     runner = Runner(recipe).with_training(
-        warmup_steps=5, learning_rate=1e-2, decay="constant", betas=(0.9, 0.99), save_every=1000, sheet_every=1000, **training
+        warmup_steps=5,
+        learning_rate=1e-2,
+        decay="constant",
+        betas=(0.9, 0.99),
+        save_every=1000,
+        sheet_every=1000,
+        **training,
     )
     stage = runner.stage(folder)
     batch = stage.batch
