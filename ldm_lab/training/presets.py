@@ -69,7 +69,7 @@ def shapes_text() -> DiffusionRecipe:
             vocab_size=1000, max_tokens=28, width=128, depth=3, num_heads=4, head_channels=32
         ),
         schedule=ScheduleConfig(),
-        objective=ObjectiveConfig(prediction="v", min_snr_gamma=5.0),
+        objective=ObjectiveConfig(prediction="v", min_snr_gamma=None),
         training=TrainingConfig(
             num_steps=5000,
             batch_size=32,
@@ -85,10 +85,38 @@ def shapes_text() -> DiffusionRecipe:
 
 
 def own_autoencoder() -> AutoencoderRecipe:
-    """A first stage for a folder of pictures: the paper's losses at a size that a laptop bears."""
-    base = shapes_kl_f4()
-    return replace(
-        base, data=DataConfig(), objective=AutoencoderObjectiveConfig(perceptual="lpips", adversarial_start=2000)
+    """A first stage for a folder of pictures: the paper's losses at a size that a laptop bears.
+
+    Its perceptual distance needs no file; ``objective.perceptual="lpips"`` is the better one where its VGG16 is on disk.
+    """
+    return AutoencoderRecipe(
+        autoencoder=AutoencoderConfig(
+            latent_channels=4, channels=32, channel_mult=(1, 2, 4), num_res_blocks=1, norm_groups=8
+        ),
+        objective=AutoencoderObjectiveConfig(perceptual="random-features", adversarial_start=5000),
+        training=TrainingConfig(
+            num_steps=20_000, batch_size=8, learning_rate=2e-4, warmup_steps=200, betas=(0.5, 0.9), ema_decay=0.999
+        ),
+    )
+
+
+def own_diffusion() -> DiffusionRecipe:
+    """A diffusion model for a folder of pictures, by class or by caption, whichever the folder has."""
+    return DiffusionRecipe(
+        first_stage="runs/autoencoder-own/model",  # where ``ldm-lab train autoencoder --data`` leaves it
+        unet=UNetConfig(
+            channels=64,
+            channel_mult=(1, 2, 4),
+            attention_levels=(1, 2),
+            head_channels=32,
+            context_dim=256,
+            norm_groups=16,
+        ),
+        conditioner="from-data",
+        objective=ObjectiveConfig(prediction="v", min_snr_gamma=5.0),
+        training=TrainingConfig(
+            num_steps=50_000, batch_size=16, learning_rate=2e-4, warmup_steps=500, ema_decay=0.9995, sheet_every=1000
+        ),
     )
 
 
@@ -96,4 +124,4 @@ AUTOENCODERS: dict[str, Callable[[], AutoencoderRecipe]] = {
     "shapes-kl-f4": shapes_kl_f4,
     "own": own_autoencoder,
 }
-DIFFUSION: dict[str, Callable[[], DiffusionRecipe]] = {"shapes-text": shapes_text}
+DIFFUSION: dict[str, Callable[[], DiffusionRecipe]] = {"shapes-text": shapes_text, "own": own_diffusion}
