@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": Command(
         "ldm_lab.cli.evaluate", "evaluate", "Measure a first stage or a text model; write tables and sheets."
     ),
+    "bench": Command("ldm_lab.cli.bench", "bench", "Time ldm_lab against diffusers on this machine."),
     "doctor": Command(
         "ldm_lab.cli.doctor", "doctor", "Check device, packages and models; say how to mend what is amiss."
     ),

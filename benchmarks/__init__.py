@@ -1,0 +1,1 @@
+"""ldm_lab timed against diffusers: same machine, same run, same weights."""
