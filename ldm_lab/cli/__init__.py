@@ -22,10 +22,17 @@ class Command:
     module: str
     function: str
     summary: str
+    reads_words: bool = False  # its options depend on the words, so that it reads them itself
 
 
 COMMANDS = {
     "generate": Command("ldm_lab.cli.generate", "generate", "Make images from a sentence with a shipped or own model."),
+    "train autoencoder": Command(
+        "ldm_lab.cli.train", "train_autoencoder", "Train a first stage, or go on with a run.", reads_words=True
+    ),
+    "train diffusion": Command(
+        "ldm_lab.cli.train", "train_diffusion", "Train a model on a first stage, or go on with a run.", reads_words=True
+    ),
     "evaluate": Command(
         "ldm_lab.cli.evaluate", "evaluate", "Measure a first stage or a text model; write tables and sheets."
     ),
@@ -69,6 +76,8 @@ def _run(name: str, words: list[str]) -> int:
     command = COMMANDS[name]
     try:
         function = getattr(import_module(command.module), command.function)
+        if command.reads_words:
+            return function(words)
         return tyro.cli(function, prog=f"ldm-lab {name}", args=words) or 0
     except LdmLabError as error:
         return _complain(str(error))

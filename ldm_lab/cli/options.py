@@ -22,7 +22,7 @@ def options_of(cls: type, *, omit: tuple[str, ...] = (), **defaults: Any) -> Any
     fields = [
         (
             field.name,
-            Annotated[_with_choices(hints[field.name], field), tyro.conf.arg(help=_help(field))],
+            Annotated[_with_choices(hints[field.name], field), tyro.conf.arg(help=help_of(field))],
             field.default,
         )
         for field in dataclasses.fields(cls)
@@ -47,7 +47,8 @@ def _with_choices(hint: Any, field: dataclasses.Field) -> Any:
     return Literal[choices] | None if is_optional else Literal[choices]
 
 
-def _help(field: dataclasses.Field) -> str:
-    low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
-    text = field.metadata.get("help", "")
-    return text if low is None or high is None else f"{text} From {low} to {high}."
+def help_of(field: dataclasses.Field) -> str:
+    """Help text and limits of a field."""
+    text, low, high = (field.metadata.get(name) for name in ("help", "minimum", "maximum"))
+    sentence = f"{text.rstrip('.')}." if text else ""
+    return sentence if low is None or high is None else f"{sentence} From {low} to {high}."

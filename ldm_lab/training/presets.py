@@ -1,7 +1,6 @@
 """Recipes by name: those of the shipped models, and starting points for a folder of your own."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from ldm_lab.autoencoders.bottlenecks import KLConfig
 from ldm_lab.autoencoders.config import AutoencoderConfig
@@ -87,7 +86,7 @@ def shapes_text() -> DiffusionRecipe:
 def own_autoencoder() -> AutoencoderRecipe:
     """A first stage for a folder of pictures: the paper's losses at a size that a laptop bears.
 
-    Its perceptual distance needs no file; ``objective.perceptual="lpips"`` is the better one where its VGG16 is on disk.
+    Its perceptual distance needs no file; ``objective.perceptual="lpips"`` is better where the VGG16 of it is on disk.
     """
     return AutoencoderRecipe(
         autoencoder=AutoencoderConfig(

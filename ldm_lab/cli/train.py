@@ -1,0 +1,230 @@
+"""``ldm-lab train autoencoder | diffusion``: a recipe by name, any of its fields changed, a run that can be stopped."""
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal
+
+import tyro
+from tqdm import tqdm
+from tyro.conf import arg
+
+from ldm_lab.cli.recipe_options import recipe_options, with_options
+from ldm_lab.core.errors import ConfigError
+from ldm_lab.core.runtime import choose_device, describe_device
+from ldm_lab.training.autoencoder_stage import AutoencoderStage
+from ldm_lab.training.config import TrainingConfig
+from ldm_lab.training.diffusion_stage import DiffusionStage
+from ldm_lab.training.loop import train
+from ldm_lab.training.optimiser import effective_learning_rate
+from ldm_lab.training.presets import AUTOENCODERS, DIFFUSION
+from ldm_lab.training.stage import TrainStep
+from ldm_lab.training.state import list_checkpoints
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+_KINDS: dict[str, tuple[Any, Mapping[str, Callable[[], Any]]]] = {
+    "autoencoder": (AutoencoderStage, AUTOENCODERS),
+    "diffusion": (DiffusionStage, DIFFUSION),
+}
+
+_HELP = {
+    "preset": 'Recipe to begin with; "own" where --data is given',
+    "out": "Folder of the run; the same command goes on with what is there",
+    "data": "Your pictures: class folders, or metadata.jsonl with captions, or pictures alone",
+    "init_from": "Model folder whose weights are the starting point; sizes must be the same",
+    "device": '"cpu" keeps a GPU out of it',
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the words ask for."""
+
+    stage: Callable[[], AutoencoderStage | DiffusionStage]
+    training: TrainingConfig
+    title: str
+    out: Path
+    device: str
+
+
+def train_autoencoder(words: Sequence[str]) -> int:
+    """Train a first stage, or go on with a run."""
+    return _train(_read(words, "autoencoder"))
+
+
+def train_diffusion(words: Sequence[str]) -> int:
+    """Train a diffusion model in the latent space of a first stage, or go on with a run."""
+    return _train(_read(words, "diffusion"))
+
+
+def _read(words: Sequence[str], kind: str) -> Request:
+    """Two readings: which preset, and then the options whose defaults it sets."""
+    stage, presets = _KINDS[kind]
+    first = argparse.ArgumentParser(prog=f"ldm-lab train {kind}", add_help=False, allow_abbrev=False)
+    first.add_argument("--preset")
+    first.add_argument("--data")
+    chosen, _ = first.parse_known_args(words)
+    preset = chosen.preset or ("own" if chosen.data else next(iter(presets)))
+    if preset not in presets:
+        raise ConfigError(f"there is no preset {preset!r}; choose one of {', '.join(presets)}")
+    recipe = presets[preset]()
+    if chosen.data is not None:
+        recipe = replace(recipe, data=replace(recipe.data, path=chosen.data))
+    options = tyro.cli(
+        _options(recipe, kind=kind, preset=preset),
+        prog=f"ldm-lab train {kind}",
+        description="Train, or go on with the run in a folder. The defaults shown are those of the preset.",
+        args=words,
+    )
+    recipe = with_options(recipe, options.recipe)
+    return Request(
+        stage=lambda: stage(recipe, init_from=options.init_from),
+        training=recipe.training,
+        title=f"{kind} {preset}",
+        out=options.out,
+        device=options.device,
+    )
+
+
+def _options(recipe: Any, *, kind: str, preset: str) -> Any:
+    """All options, with the preset's values as defaults."""
+    fields = recipe_options(recipe, omit=frozenset({"data.path"}))
+    own = [
+        ("preset", str, preset),
+        ("out", Path, Path("runs") / f"{kind}-{preset}"),
+        ("data", str | None, recipe.data.path),
+        ("init_from", Path | None, None),
+        ("device", Literal["auto", "cpu"], "auto"),
+    ]
+    documented = [(name, Annotated[hint, arg(help=_HELP[name])], default) for name, hint, default in own]
+    nested = ("recipe", Annotated[fields, arg(name="")], dataclasses.field(default_factory=fields))
+    return dataclasses.make_dataclass("Options", [*documented, nested], frozen=True)
+
+
+def _train(request: Request) -> int:
+    """Run to the end, or to a signal; say which."""
+    with _notes_on_stderr(), _termination():
+        try:
+            last = _run(request)
+        except KeyboardInterrupt:
+            return _stopped(request.out, INTERRUPTED)
+        except Terminated:
+            return _stopped(request.out, TERMINATED)
+    if _is_main_process():
+        print(f"model: {request.out / 'model'}" if last else f"finished before; model: {request.out / 'model'}")
+    return 0
+
+
+def _run(request: Request) -> TrainStep | None:
+    """All that is left of the run; returns its last step, None if it was finished before."""
+    stage, record = request.stage(), None
+    if _is_main_process():
+        print(_summary(request, stage))
+    if isinstance(stage, DiffusionStage):
+        _encode(stage, request)
+    steps = train(stage, request.training, request.out, device=request.device)
+    with closing(steps), _Bar(request.training) as bar:
+        for record in steps:
+            bar.show(record)
+    return record
+
+
+def _summary(request: Request, stage: AutoencoderStage | DiffusionStage) -> str:
+    count = sum(parameter.numel() for parameter in stage.objective.parameters())
+    rate = effective_learning_rate(request.training, num_processes=int(os.environ.get("WORLD_SIZE", "1")))
+    device = describe_device(choose_device(request.device))
+    return f"{request.title} in {request.out}: {count:,} parameters, effective learning rate {rate:g}, {device}"
+
+
+def _encode(stage: DiffusionStage, request: Request) -> None:
+    """Fill the latent store."""
+    with closing(stage.prepare(request.out / "latents", device=request.device)) as parts, _bar(stage.length) as bar:
+        bar.set_description("latents")
+        for done in parts:
+            bar.update(done - bar.n)
+
+
+class _Bar:
+    """Progress with loss, speed and time left; it begins where the run does."""
+
+    def __init__(self, training: TrainingConfig) -> None:
+        self.training, self.bar, self.loss = training, None, 0.0
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        self.images_a_step = processes * training.batch_size * training.accumulation
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def show(self, record: TrainStep) -> None:
+        """Take one step into the bar; figures of averaged weights become a line above it."""
+        if self.bar is None:
+            self.bar, self.loss = _bar(self.training.num_steps, initial=record.index), record.loss
+        self.loss += 0.05 * (record.loss - self.loss)
+        self.bar.update()
+        done, elapsed = self.bar.n - self.bar.initial, self.bar.format_dict["elapsed"]
+        speed = done * self.images_a_step / max(elapsed, 1e-3)
+        self.bar.set_postfix_str(f"loss {self.loss:.4g}, {speed:.1f} images/s", refresh=False)
+        if record.figures and not self.bar.disable:
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in record.figures.items())
+            self.bar.write(f"step {record.index + 1}: {figures}", file=sys.stderr)
+
+
+def _bar(total: int, *, initial: int = 0) -> tqdm:
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    return tqdm(total=total, initial=initial, mininterval=interval, dynamic_ncols=True, disable=not _is_main_process())
+
+
+def _stopped(out: Path, code: int) -> int:
+    newest = next(iter(list_checkpoints(out / "checkpoints")), None)
+    where = "before its first checkpoint" if newest is None else f"after step {int(newest.name.split('-')[1])}"
+    if _is_main_process():
+        print(f"ldm-lab: stopped {where}; the same command goes on from there", file=sys.stderr)
+    return code
+
+
+def _is_main_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _termination() -> Iterator[None]:
+    """SIGTERM becomes an exception, as Ctrl-C is one."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    """Warnings of ours are for the user, not for the developer."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        tqdm.write(f"note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=UserWarning, module="ldm_lab")
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
