@@ -6,11 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import ldm_lab
 from ldm_lab.core.errors import MissingDependencyError
 from ldm_lab.evaluation.report import circumstances, render, write_report
 
-ROOT = Path(ldm_lab.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def bench(
