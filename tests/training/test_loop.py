@@ -50,6 +50,29 @@ def test_steps_are_records_and_the_log_holds_them(runner, tmp_path):
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-00000010", "step-00000012"]
 
 
+def same(first, second):
+    """Whether two batches hold the same numbers; generators are compared by their state."""
+
+    def plain(value):
+        return value.get_state() if isinstance(value, torch.Generator) else value
+
+    torch.testing.assert_close(
+        {name: plain(value) for name, value in first.items()},
+        {name: plain(value) for name, value in second.items()},
+        rtol=0,
+        atol=0,
+    )
+
+
+def test_a_batch_is_a_function_of_its_number(runner, tmp_path):
+    first, second = runner.stage(tmp_path / "first"), runner.stage(tmp_path / "second")
+    batches = [first.batch(draw, 4) for draw in range(4)]
+    for draw in (3, 0, 2):
+        same(second.batch(draw, 4), batches[draw])
+    with pytest.raises(AssertionError):
+        same(batches[0], batches[1])
+
+
 def test_the_end_is_a_model_of_the_averaged_weights(autoencoder_recipe, tmp_path):
     Runner(autoencoder_recipe).finish(tmp_path)
     model = load_autoencoder(tmp_path / "model")

@@ -111,21 +111,14 @@ def test_what_is_not_finite_is_never_written(tmp_path, where, value):
     assert list(tmp_path.iterdir()) == []
 
 
-CALLS = ("open", "fsync", "rename", "replace", "mkdir")
-CODES = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EMFILE)
-QUICK = {(name, errno.ENOSPC) for name in CALLS}
+FAILURES = [
+    *((name, errno.ENOSPC) for name in ("open", "fsync", "rename", "replace", "mkdir")),
+    *(("fsync", code) for code in (errno.EIO, errno.EACCES, errno.EROFS)),
+    ("open", errno.EMFILE),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        pytest.param(
-            name, code, id=f"{name}-{errno.errorcode[code]}", marks=[pytest.mark.slow] * ((name, code) not in QUICK)
-        )
-        for name in CALLS
-        for code in CODES
-    ],
-)
+@pytest.mark.parametrize(("name", "code"), FAILURES, ids=[f"{name}-{errno.errorcode[code]}" for name, code in FAILURES])
 def test_a_failing_disk_is_one_sentence_and_the_one_before_stays(tmp_path, monkeypatch, name, code):
     """Each of the save's calls fails once."""
     state = make_state()

@@ -1,0 +1,79 @@
+"""What stage 1 hands to the loop, shows and leaves behind."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ldm_lab.autoencoders.bottlenecks import VQConfig
+from ldm_lab.checkpoints import load_autoencoder, read_checkpoint
+from ldm_lab.core.errors import CheckpointMismatchError, ShapeError
+from ldm_lab.data.shape_scenes import ShapeScenes
+from ldm_lab.data.source import DataConfig
+from ldm_lab.training.autoencoder_stage import AutoencoderStage
+
+
+def test_images_of_the_first_stage_come_in_the_order_of_the_stream(autoencoder_recipe):
+    stage = AutoencoderStage(autoencoder_recipe)
+    torch.testing.assert_close(stage.batch(3, 2)["x"], ShapeScenes(size=16).images([6, 7]), rtol=0, atol=0)
+
+
+def test_crops_are_windows_of_the_images(autoencoder_recipe):
+    stage = AutoencoderStage(replace(autoencoder_recipe, data=DataConfig(size=16, crop=8)))
+    whole, window = ShapeScenes(size=16).images([6, 7]), stage.batch(3, 2)["x"]
+    assert window.shape == (2, 3, 8, 8)
+    candidates = whole.unfold(2, 8, 1).unfold(3, 8, 1).permute(0, 2, 3, 1, 4, 5)  # (2, 9, 9, 3, 8, 8)
+    assert (candidates == window[:, None, None]).flatten(3).all(3).flatten(1).any(1).all()
+    with pytest.raises(ShapeError, match="crop is 17 pixels"):
+        AutoencoderStage(replace(autoencoder_recipe, data=DataConfig(size=16, crop=17))).batch(0, 1)
+
+
+def test_figures_of_the_first_stage_by_hand(autoencoder_recipe):
+    stage = AutoencoderStage(autoencoder_recipe)
+    with torch.no_grad():
+        figures = stage.figures()
+        x = ShapeScenes(size=16).images(range(8))
+        error = ((stage.averaged(x).clamp(-1, 1) - x) / 2).square().mean(dim=(1, 2, 3))
+        z = stage.averaged.encode(x).mode()
+    assert figures["psnr"] == pytest.approx((-10 * error.log10()).mean().item(), abs=1e-4)
+    assert figures["latent_std"] == pytest.approx(z.std().item(), rel=1e-5)
+    assert figures["latent_std_1"] == pytest.approx(z[:, 1].std().item(), rel=1e-5)
+    assert figures["latent_mean_0"] == pytest.approx(z[:, 0].mean().item(), rel=1e-5)
+    assert figures["kl_per_dim"] == pytest.approx(stage.averaged.encode(x).kl().mean().item(), rel=1e-4)
+
+
+def test_figures_of_a_codebook(autoencoder_recipe):
+    autoencoder = replace(autoencoder_recipe.autoencoder, bottleneck=VQConfig(num_codes=8))
+    with torch.no_grad():
+        figures = AutoencoderStage(replace(autoencoder_recipe, autoencoder=autoencoder)).figures()
+    assert 0 < figures["codebook_usage"] <= 1 <= figures["codebook_perplexity"] <= 8
+
+
+def test_the_sheet_holds_originals_above_reconstructions(autoencoder_recipe):
+    stage = AutoencoderStage(autoencoder_recipe)
+    with torch.no_grad():
+        sheet = stage.sheet()
+    assert sheet.size == (8 * 18 + 2, 2 * 18 + 2)
+
+
+def test_exported_latents_have_unit_variance_and_the_stage_is_left_alone(autoencoder_recipe, tmp_path):
+    stage = AutoencoderStage(autoencoder_recipe)
+    stage.export(tmp_path / "model", provenance={"steps": 3})
+    stage.export(tmp_path / "model", provenance={"steps": 4})  # replaces
+    assert stage.averaged.config.scale_factor == 1.0
+    exported = load_autoencoder(tmp_path / "model")
+    with torch.no_grad():
+        posterior = exported.encode(ShapeScenes(size=16).images(range(32)))
+        z = exported.config.scale_factor * posterior.sample(torch.Generator().manual_seed(0))
+    assert z.std().item() == pytest.approx(1.0, rel=0.02)
+    assert read_checkpoint(tmp_path / "model").content["recipe"]["provenance"] == {"steps": 4}
+
+
+def test_starting_weights(autoencoder_recipe, first_stage, tmp_path):
+    stage = AutoencoderStage(autoencoder_recipe, init_from=first_stage)
+    torch.testing.assert_close(stage.averaged.state_dict(), load_autoencoder(first_stage).state_dict(), rtol=0, atol=0)
+    assert stage.identity["init_from"] == read_checkpoint(first_stage).digest
+    assert "init_from" not in AutoencoderStage(autoencoder_recipe).identity
+    larger = replace(autoencoder_recipe.autoencoder, channels=6)
+    with pytest.raises(CheckpointMismatchError, match=r"cannot start from .*: its .* has shape .*, this recipe needs"):
+        AutoencoderStage(replace(autoencoder_recipe, autoencoder=larger), init_from=first_stage)
