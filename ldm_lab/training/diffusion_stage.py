@@ -61,7 +61,7 @@ class DiffusionRecipe:
     data: DataConfig = field(default_factory=DataConfig)
     first_stage: str = setting("shapes-kl-f4", help="Name of a shipped first stage, or its folder")
     num_examples: int = setting(65_536, help="Examples encoded of an endless data set", minimum=1)
-    unet: UNetConfig = field(default_factory=UNetConfig)
+    unet: UNetConfig = field(default_factory=lambda: UNetConfig(head_channels=32))
     conditioner: ConditionerConfig | Literal["from-data"] | None = None
     condition_dropout: float = setting(0.1, help="Share of conditions replaced by none", minimum=0.0, maximum=1.0)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
