@@ -42,4 +42,5 @@ def generate(
 def _report(run: Run, folder: Path) -> None:
     for note in run.notes:
         print(f"note: {note}")
-    print(f"{len(run.images)} images, their strip and settings are in {folder.resolve()}")
+    count = "1 image" if len(run.images) == 1 else f"{len(run.images)} images"
+    print(f"{count}, the denoising strip and the settings are in {folder.resolve()}")
