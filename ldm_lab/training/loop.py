@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, send_to_device
+from torch.nn.utils import clip_grads_with_norm_
 
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.errors import CheckpointError, ConfigError, TrainingError
@@ -32,6 +33,7 @@ from ldm_lab.training.optimiser import (
     check_finite,
     check_gradients,
     effective_learning_rate,
+    gradient_norm,
     learning_rate_at,
     set_learning_rate,
 )
@@ -147,9 +149,12 @@ class _Run:
         return total, terms
 
     def _update(self, step: int) -> float:
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm))
+        self.accelerator.unscale_gradients()
+        total = gradient_norm(self.state.module)
+        norm = float(total)
         if self.state.scaler is None:
             check_gradients(step, norm, self.state.module)
+        clip_grads_with_norm_(self.state.module.parameters(), self.config.max_grad_norm, total)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         if self.accelerator.optimizer_step_was_skipped:

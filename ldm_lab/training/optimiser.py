@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from ldm_lab.core.errors import TrainingError
 from ldm_lab.training.config import TrainingConfig
@@ -41,6 +42,11 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) ->
     """Give all parameter groups one learning rate."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate
+
+
+def gradient_norm(module: nn.Module) -> Tensor:
+    """Norm of all gradients taken as one vector. ()"""
+    return get_total_norm([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
 
 
 def check_finite(step: int, loss: float, tensors: Mapping[str, Any], module: nn.Module) -> None:

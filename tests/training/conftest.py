@@ -78,9 +78,9 @@ def diffusion_recipe(first_stage):
             in_channels=2,
             out_channels=2,
             channels=4,
-            channel_mult=(1, 2),
+            channel_mult=(1,),
             num_res_blocks=1,
-            attention_levels=(1,),
+            attention_levels=(),  # the middle attends, and reads the text
             num_heads=2,
             context_dim=8,
             norm_groups=2,
