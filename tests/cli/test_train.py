@@ -155,8 +155,9 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, pictures, number, code):
     folder, errors = tmp_path / "run", tmp_path / "errors"
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell inherit that it is ignored
         with open(errors, "w") as sys.stderr:
-            code = train_first_stage(folder, pictures, "--training.sheet-every", 1, steps=100_000)
+            code = train_first_stage(folder, pictures, "--training.sheet-every", 1, steps=2_000)
         os._exit(code)
     deadline = time.monotonic() + 60
     while not (folder / "sheets" / "step-00000002.png").exists() and time.monotonic() < deadline:
