@@ -176,12 +176,14 @@ class _Bar:
         """Take one step into the bar; figures of averaged weights become a line above it."""
         if self.bar is None:
             self.bar, self.loss = _bar(self.training.num_steps, initial=record.index), record.loss
+        if self.bar.disable:
+            return  # only the first process shows one; tqdm keeps no count where it shows none
         self.loss += 0.05 * (record.loss - self.loss)
         self.bar.update()
         done, elapsed = self.bar.n - self.bar.initial, self.bar.format_dict["elapsed"]
         speed = done * self.images_a_step / max(elapsed, 1e-3)
         self.bar.set_postfix_str(f"loss {self.loss:.4g}, {speed:.1f} images/s", refresh=False)
-        if record.figures and not self.bar.disable:
+        if record.figures:
             figures = ", ".join(f"{name} {value:.4g}" for name, value in record.figures.items())
             self.bar.write(f"step {record.index + 1}: {figures}", file=sys.stderr)
 

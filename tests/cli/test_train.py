@@ -13,11 +13,14 @@ from PIL import Image
 
 from ldm_lab import cli
 from ldm_lab.checkpoints import load_autoencoder, load_model, read_checkpoint
+from ldm_lab.cli import train as cli_train
 from ldm_lab.cli.recipe_options import recipe_options, with_options
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.errors import ConfigError
 from ldm_lab.training import autoencoder_stage, diffusion_stage
+from ldm_lab.training.config import TrainingConfig
 from ldm_lab.training.presets import AUTOENCODERS, DIFFUSION
+from ldm_lab.training.stage import TrainStep
 
 RUN = "--device cpu --data.size 16 --training.batch-size 2 --training.warmup-steps 0"
 AUTOENCODER = f"""train autoencoder {RUN} --autoencoder.channels 4 --autoencoder.channel-mult 1 2
@@ -74,6 +77,14 @@ def test_both_stages_on_class_folders(tmp_path, pictures, capsys):
     recipe = read_checkpoint(tmp_path / "second" / "model").content["recipe"]
     assert recipe["data"]["path"] == "pictures"
     assert str(tmp_path) not in (tmp_path / "second" / "model" / "config.json").read_text()
+
+
+def test_only_the_first_of_several_processes_shows_progress(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    with cli_train._Bar(TrainingConfig(num_steps=2)) as bar:
+        for index in range(2):
+            bar.show(TrainStep(index, loss=1.0, terms={}, grad_norm=1.0, lr=1e-3, figures={"psnr": 1.0}))
+    assert capsys.readouterr().err == ""
 
 
 def test_captions_train_a_text_transformer(tmp_path, pictures):
