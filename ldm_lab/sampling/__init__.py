@@ -1,12 +1,14 @@
 """The reverse walk: schedulers by name, guidance, and the generator of steps."""
 
 from ldm_lab.sampling.catalogue import SAMPLERS, Sampler, make_scheduler
-from ldm_lab.sampling.guidance import Denoiser, Guidance, guide
+from ldm_lab.sampling.guidance import Condition, ConditionSchedule, Denoiser, Guidance, guide
 from ldm_lab.sampling.scheduler import Scheduler
 from ldm_lab.sampling.steps import Step, check_num_steps, check_seeds, sample_steps
 
 __all__ = [
     "SAMPLERS",
+    "Condition",
+    "ConditionSchedule",
     "Denoiser",
     "Guidance",
     "Sampler",

@@ -1,7 +1,9 @@
 """Classifier-free guidance: a wrapper around prediction, unknown to the network and to the walk."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -13,6 +15,7 @@ from ldm_lab.core.errors import RequestError
 from ldm_lab.diffusion import NoiseSchedule, Prediction
 
 Denoise = Callable[[Tensor, int], Tensor]  # (z_t, index of the step) -> prediction
+ROUNDING = 1e-9  # of a share of the steps, so that 0.3 is step 3 of 10
 
 
 class Denoiser(Protocol):
@@ -77,10 +80,55 @@ class Guidance:
         return [self.scale != 1.0 and here for here in inside.tolist()]
 
 
-def bind_guided(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, guidance: Guidance) -> Denoise:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ConditionSchedule:
+    """Conditions that hold one after the other; stands wherever the walk takes a condition.
+
+    Attributes:
+        conditions: Of one batch size.
+        starts: From which share of the walk's steps each holds; the first is 0, and they rise. Share k / n is step k of
+            n, counted from 0, also where a sampler visits a step twice.
+
+    Raises:
+        RequestError: If starts and conditions do not belong together.
+    """
+
+    conditions: tuple[Conditioning, ...]
+    starts: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rising = all(one < next_one for one, next_one in pairwise((*self.starts, 1.0)))
+        if len(self.starts) != len(self.conditions) or self.starts[:1] != (0.0,) or not rising:
+            raise RequestError(
+                f"{len(self.conditions)} conditions start at {self.starts}; "
+                "give one share for each, the first 0, each larger than the one before and below 1"
+            )
+        if len({cond.batch_size for cond in self.conditions}) > 1:
+            sizes = [cond.batch_size for cond in self.conditions]
+            raise RequestError(f"the conditions of a schedule have the batch sizes {sizes}; they must agree")
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images."""
+        return self.conditions[0].batch_size
+
+    def places(self, timesteps: Tensor) -> list[int]:
+        """Which condition holds at each position of the walk (S,)."""
+        is_new = torch.ones(len(timesteps), dtype=torch.long)
+        is_new[1:] = timesteps[1:] != timesteps[:-1]
+        steps = is_new.cumsum(0) - 1
+        shares = steps.double() / (steps[-1] + 1)
+        return [bisect_right(self.starts, share + ROUNDING) - 1 for share in shares.tolist()]
+
+
+Condition = Conditioning | ConditionSchedule | None
+
+
+def bind_guided(model: Denoiser, cond: Condition, timesteps: Tensor, guidance: Guidance) -> Denoise:
     """Bind a model to a condition and its negative; the result has the signature of ``model.bind``'s.
 
-    Where guidance acts, both conditions are evaluated jointly (copies=2, negative first), elsewhere only ``cond``.
+    Where guidance acts, both conditions are evaluated jointly (copies=2, negative first), elsewhere only ``cond``. Of a
+    schedule of conditions, each is bound once.
 
     Args:
         model: Network with its schedule.
@@ -91,13 +139,11 @@ def bind_guided(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, g
     Raises:
         RequestError: If there is guidance but no condition, or one negative condition an image is not given.
     """
-    acts = guidance.acts_at(timesteps, len(model.schedule))
-    predictors: dict[bool, Denoise] = {}
-    if not all(acts):
-        predictors[False] = _bind(model, cond, timesteps, copies=1)
-    if any(acts):
-        predictors[True] = _guided(_bind(model, _pair(guidance, cond), timesteps, copies=2), guidance)
-    return lambda z_t, index: predictors[acts[index]](z_t, index)
+    if not isinstance(cond, ConditionSchedule):
+        return _bind_guided(model, cond, timesteps, guidance)
+    places = cond.places(timesteps)
+    bound = {place: _bind_guided(model, cond.conditions[place], timesteps, guidance) for place in set(places)}
+    return lambda z_t, index: bound[places[index]](z_t, index)
 
 
 def guide(negative: Tensor, positive: Tensor, *, scale: float, rescale: float = 0.0) -> Tensor:
@@ -121,6 +167,16 @@ def guide(negative: Tensor, positive: Tensor, *, scale: float, rescale: float = 
     axes = tuple(range(1, guided.ndim))
     factor = positive.std(axes, keepdim=True) / guided.std(axes, keepdim=True)  # (B, 1, 1, 1)
     return guided * (rescale * factor + (1.0 - rescale))
+
+
+def _bind_guided(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, guidance: Guidance) -> Denoise:
+    acts = guidance.acts_at(timesteps, len(model.schedule))
+    predictors: dict[bool, Denoise] = {}
+    if not all(acts):
+        predictors[False] = _bind(model, cond, timesteps, copies=1)
+    if any(acts):
+        predictors[True] = _guided(_bind(model, _pair(guidance, cond), timesteps, copies=2), guidance)
+    return lambda z_t, index: predictors[acts[index]](z_t, index)
 
 
 def _bind(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, *, copies: int) -> Denoise:
