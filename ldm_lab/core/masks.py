@@ -1,0 +1,202 @@
+"""Masks of pictures. The one place that states their polarity: **1 = repaint, 0 = keep**.
+
+In files and pictures white repaints and black keeps. Everything inside the package holds masks as float tensors of
+exact zeros and ones, beside images in [-1, 1]; foreign polarities and ranges are converted at the border, here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from ldm_lab.core.errors import ImageError, ShapeError
+from ldm_lab.core.images import Picture
+
+THRESHOLD = 0.5  # from here on a pixel is repainted: 128 of 255; LDM's scripts/inpaint.py divides at the same value
+HOLE = -1.0  # what a network sees where the picture is to be repainted: black, as in the same script
+_PIL_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedPicture:
+    """A picture and the part of it that is to be repainted.
+
+    An empty mask (all 0) repaints nothing, a full one (all 1) everything; both are allowed.
+
+    Attributes:
+        image: The whole picture in [-1, 1]; what lies under the mask is not looked at. (3, H, W)
+        mask: Zeros and ones, 1 = repaint. (1, H, W)
+    """
+
+    image: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        image, mask = tuple(self.image.shape), tuple(self.mask.shape)
+        if len(image) != 3 or image[0] != 3:
+            raise ShapeError(f"a picture to be masked has shape {image}; expected (3, height, width)")
+        if len(mask) != 3 or mask[0] != 1:
+            raise ShapeError(f"a mask has shape {mask}; expected (1, height, width)")
+        _check_same_size((mask[2], mask[1]), (image[2], image[1]))
+        if not bool(((self.mask == 0) | (self.mask == 1)).all()):
+            raise ImageError("a mask has values besides 0 (keep) and 1 (repaint); make it with to_mask")
+
+    @property
+    def visible(self) -> Tensor:
+        """The picture with its hole painted black. (3, H, W)"""
+        return torch.where(self.mask > 0, HOLE, self.image)
+
+
+def to_mask(picture: Picture, *, size: tuple[int, int]) -> Tensor:
+    """Read a mask: pixels of at least half brightness are to be repainted.
+
+    Args:
+        picture: A PIL image (transparent counts as black, colours by their luminance), or an array or tensor (H, W),
+            (1, H, W) or (H, W, 1) of booleans, of bytes from 0 to 255, or of floats from 0 to 1.
+        size: Width and height of the image that it belongs to.
+
+    Returns:
+        Zeros and ones in fp32, 1 = repaint. (1, H, W)
+
+    Raises:
+        ImageError: If it has another size, of which both are named, or values or a mode that could be misread.
+    """
+    values = _pixels(picture) if isinstance(picture, Image.Image) else _array(picture)
+    _check_same_size((values.shape[1], values.shape[0]), size)
+    return torch.from_numpy(_shares(values) >= THRESHOLD).float()[None]
+
+
+def latent_mask(mask: Tensor, *, factor: int) -> Tensor:
+    """The mask at the size of a latent: a cell is repainted if any of its pixels is.
+
+    LDM's scripts/inpaint.py takes one pixel of each cell (nearest), which overlooks what is thinner than a cell.
+
+    Args:
+        mask: Zeros and ones, 1 = repaint. (1, H, W) or (B, 1, H, W)
+        factor: Downsampling factor of the first stage.
+
+    Raises:
+        ShapeError: If a side is no multiple of ``factor``.
+    """
+    height, width = mask.shape[-2:]
+    if height % factor or width % factor:
+        raise ShapeError(f"a mask of {width} x {height} pixels cannot be divided into cells of {factor} x {factor}")
+    return F.max_pool2d(mask, factor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownPixels:
+    """How much the pixels that were to be kept would have changed, had they not been pasted back.
+
+    Attributes:
+        count: How many pixels were to be kept.
+        share_changed: Share of them that differ in any channel, from 0 to 1.
+        mean_change: Mean absolute difference over their channels, in levels of 255.
+        max_change: Largest absolute difference, in levels of 255.
+    """
+
+    count: int
+    share_changed: float
+    mean_change: float
+    max_change: int
+
+    @property
+    def sentence(self) -> str:
+        """The report in words."""
+        if self.count == 0:
+            return "the mask covers the whole image: there are no known pixels"
+        return (
+            f"known pixels are the input's; without pasting them back {self.share_changed:.1%} of {self.count} would "
+            f"have changed, by {self.mean_change:.2f} of 255 levels on average and {self.max_change} at most"
+        )
+
+
+def paste_back(generated: Tensor, original: Tensor, mask: Tensor) -> tuple[Tensor, tuple[KnownPixels, ...]]:
+    """Put the known pixels of the input back into what was generated, bit for bit.
+
+    Args:
+        generated: Pictures of a model, from ``to_uint8``. uint8 (B, H, W, 3)
+        original: The inputs. uint8 (B, H, W, 3)
+        mask: Zeros and ones, 1 = repaint. (B, 1, H, W)
+
+    Returns:
+        Pictures, uint8 (B, H, W, 3), and for each of them how much its known pixels would have changed.
+
+    Raises:
+        ShapeError: If shapes differ.
+        ImageError: If pictures are not bytes.
+    """
+    _check_bytes(generated, original, mask)
+    repaint = mask[:, 0, :, :, None] > 0  # (B, H, W, 1)
+    pasted = torch.where(repaint, generated, original)
+    changes = (generated.int() - original.int()).abs()  # (B, H, W, 3)
+    return pasted, tuple(_known(change[~hole[..., 0]]) for change, hole in zip(changes, repaint, strict=True))
+
+
+def _known(changes: Tensor) -> KnownPixels:
+    """Summarise absolute changes of known pixels. (N, 3)"""
+    if len(changes) == 0:
+        return KnownPixels(count=0, share_changed=0.0, mean_change=0.0, max_change=0)
+    return KnownPixels(
+        count=len(changes),
+        share_changed=changes.any(dim=1).double().mean().item(),
+        mean_change=changes.double().mean().item(),
+        max_change=int(changes.max()),
+    )
+
+
+def _check_bytes(generated: Tensor, original: Tensor, mask: Tensor) -> None:
+    if generated.dtype != torch.uint8 or original.dtype != torch.uint8:
+        raise ImageError(f"pixels are {generated.dtype} and {original.dtype}; pasting back needs uint8, see to_uint8")
+    wanted = (len(original), 1, *original.shape[1:3])
+    if generated.shape != original.shape or tuple(mask.shape) != wanted:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (generated, original, mask))
+        raise ShapeError(f"generated, original and mask are {shapes}; expected twice (B, H, W, 3), then (B, 1, H, W)")
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """Luminance of a PIL image on black, 0 to 255. (H, W)"""
+    if picture.mode not in _PIL_MODES:
+        raise ImageError(f"a mask has mode {picture.mode}; use {', '.join(_PIL_MODES)} or read it with read_image")
+    if picture.has_transparency_data:
+        overlay = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), overlay)
+    return np.asarray(picture.convert("L"))
+
+
+def _array(values: np.ndarray | Tensor) -> np.ndarray:
+    """An array or tensor as (H, W)."""
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    shape = array.shape
+    if array.ndim == 3 and 1 in (shape[0], shape[2]):
+        array = array[0] if shape[0] == 1 else array[..., 0]
+    if array.ndim != 2:
+        raise ImageError(f"a mask has shape {shape}; expected (height, width), with one channel at most")
+    return array
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Mask values of any accepted kind as shares from 0 to 1. (H, W)"""
+    if values.dtype == np.bool_:
+        return values.astype(np.float32)
+    if values.dtype == np.uint8:
+        if values.max(initial=0) == 1:
+            raise ImageError("a mask of bytes has no value above 1, where 255 means repaint; pass booleans for 0 and 1")
+        return values / 255.0
+    if not np.issubdtype(values.dtype, np.floating):
+        raise ImageError(f"a mask has values of type {values.dtype}; use booleans, bytes 0 to 255, or floats 0 to 1")
+    if not bool(((values >= 0) & (values <= 1)).all()):  # also true of NaN
+        low, high = float(values.min()), float(values.max())
+        raise ImageError(f"a mask has float values from {low:g} to {high:g}; expected 0 (keep) to 1 (repaint)")
+    return values
+
+
+def _check_same_size(mask: Sequence[int], image: Sequence[int]) -> None:
+    if tuple(mask) != tuple(image):
+        raise ImageError(
+            f"the mask has {mask[0]} x {mask[1]} pixels, the image {image[0]} x {image[1]}; make them the same size"
+        )
