@@ -11,11 +11,23 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from ldm_lab.core.errors import ConfigError
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class JsonForm(Protocol):
+    """A value that is no number, word, tuple or dataclass and has a form of its own in JSON, such as a picture."""
+
+    def to_json(self) -> Any:
+        """The value as JSON."""
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """What ``to_json`` returned, back again."""
 
 
 def setting(
@@ -57,11 +69,11 @@ def check(config: Any, *, error: type[Exception] = ConfigError) -> None:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Turn a config into JSON-ready values; tuples become lists."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    return json.loads(json.dumps(_plain(config)))
 
 
 def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
-    """Build a config from JSON values, recursively.
+    """Build a config from JSON values, recursively; values that are already what a field holds are taken as they are.
 
     Raises:
         ConfigError: If a key is unknown or missing, or a value is not accepted.
@@ -122,21 +134,40 @@ def _matches(value: Any, hint: Any) -> bool:
     return isinstance(value, origin or hint)
 
 
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a value."""
+    if isinstance(value, JsonForm):
+        return value.to_json()
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _revive(value: Any, hint: Any) -> Any:
     """Undo what JSON does to a value: lists become tuples, mappings become the dataclass that the hint names."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if _is_union(hint):
         return next((_revive(value, option) for option in args if _fits_json(value, option)), value)
+    if _has_json_form(hint):
+        return value if isinstance(value, hint) else hint.from_json(value)
     if dataclasses.is_dataclass(hint):
-        return from_dict(typing.cast(type, hint), value)
+        return value if isinstance(value, typing.cast(type, hint)) else from_dict(typing.cast(type, hint), value)
     if origin is tuple and isinstance(value, list | tuple):
         item_hints = args[:1] * len(value) if args[-1] is Ellipsis else args
         return tuple(map(_revive, value, item_hints)) if len(item_hints) == len(value) else tuple(value)
     return value
 
 
+def _has_json_form(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, JsonForm)
+
+
 def _fits_json(value: Any, hint: Any) -> bool:
-    if dataclasses.is_dataclass(hint):
+    if _has_json_form(hint):
+        return value is not None
+    if dataclasses.is_dataclass(hint) and not isinstance(value, typing.cast(type, hint)):
         names = {field.name for field in dataclasses.fields(hint)}
         return isinstance(value, Mapping) and set(value) <= names
     if typing.get_origin(hint) is tuple:

@@ -9,6 +9,7 @@ import os
 import stat
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +37,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-Source = str | os.PathLike[str] | bytes | BinaryIO
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 Picture = Image.Image | np.ndarray | Tensor
 
 
@@ -91,7 +92,7 @@ def read_image(source: Source, *, background: tuple[int, int, int] = (255, 255, 
     (mode F) in [0, 1]. Colour profiles are not applied.
 
     Args:
-        source: Path, content, or binary file.
+        source: Path, content, binary file, or what PIL has opened.
         background: RGB colour, 0 to 255, on which transparent pixels are laid.
 
     Returns:
@@ -100,9 +101,9 @@ def read_image(source: Source, *, background: tuple[int, int, int] = (255, 255, 
     Raises:
         ImageError: If the file is missing, too large, of another format, truncated, or damaged.
     """
-    name, data = _read_bytes(source)
+    name, data = ("the image", source) if isinstance(source, Image.Image) else _read_bytes(source)
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with _opened(data) as image:
             _check_size(image.size, name)
             if getattr(image, "is_animated", False):
                 warnings.warn(f"{name} has several frames; the first one is used", stacklevel=2)
@@ -195,7 +196,7 @@ def _spell(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def _read_bytes(source: Source) -> tuple[str, bytes]:
+def _read_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[str, bytes]:
     """Name for messages and content, never more than the limit of it in memory."""
     if isinstance(source, bytes):
         name, data = "the image", source
@@ -208,6 +209,10 @@ def _read_bytes(source: Source) -> tuple[str, bytes]:
     if len(data) > MAX_BYTES:
         raise ImageError(f"{name} is larger than {MAX_BYTES} bytes, the limit; save it smaller")
     return name, data
+
+
+def _opened(data: bytes | Image.Image) -> AbstractContextManager[Image.Image]:
+    return nullcontext(data) if isinstance(data, Image.Image) else Image.open(BytesIO(data), formats=FORMATS)
 
 
 def _read_regular_file(path: Path) -> bytes:

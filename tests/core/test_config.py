@@ -141,3 +141,48 @@ def test_differences_name_nested_fields_with_dots():
     assert differences(first, first) == {}
     assert differences({"a": 1}, {"b": None, "a": 1}) == {}
     assert differences({"a": {"b": 1}}, {"a": None}) == {"a": ({"b": 1}, None)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Colour:
+    """A value with a JSON form of its own."""
+
+    value: int
+
+    def to_json(self):
+        return f"#{self.value:06x}"
+
+    @classmethod
+    def from_json(cls, value):
+        if not isinstance(value, str):
+            raise ConfigError(f"a colour is {value!r}; expected a string")
+        return cls(int(value[1:], 16))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Painting:
+    ground: Colour = Colour(0)
+    frame: Colour | None = None
+    palette: tuple[Colour, ...] = ()
+    size: Inner = Inner()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def test_a_value_may_have_a_json_form_of_its_own():
+    painting = Painting(ground=Colour(255), frame=Colour(16), palette=(Colour(1), Colour(2)))
+    values = {"ground": "#0000ff", "frame": "#000010", "palette": ["#000001", "#000002"]}
+    assert to_dict(painting) == values | {"size": {"width": 4, "kind": "a"}}
+    assert from_dict(Painting, json.loads(json.dumps(to_dict(painting)))) == painting
+    assert from_dict(Painting, {"frame": None}).frame is None
+    with pytest.raises(ConfigError, match="a colour is 7; expected a string"):
+        from_dict(Painting, {"ground": 7})
+
+
+def test_values_that_are_already_what_a_field_holds_are_taken_as_they_are():
+    inner, colour = Inner(width=8), Colour(3)
+    painting = from_dict(Painting, {"size": inner, "ground": colour, "palette": [colour, "#000004"]})
+    assert painting.size is inner
+    assert painting.palette == (colour, Colour(4))
+    assert from_dict(Outer, {"required": 1, "inner": Other(codes=2)}).inner == Other(codes=2)

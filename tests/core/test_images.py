@@ -172,6 +172,16 @@ def test_path_bytes_and_file_are_the_same(tmp_path):
             assert np.array_equal(pixels(source), RGB)
 
 
+def test_what_pil_has_opened_is_held_to_the_same_limits_and_not_changed():
+    image = Image.fromarray(GREY)
+    assert pixels(image).shape == (HEIGHT, WIDTH, 3)
+    assert image.mode == "L"
+    with pytest.raises(ImageError, match="4097 x 1 pixels"):
+        read_image(Image.new("RGB", (4097, 1)))
+    with pytest.raises(ImageError, match="truncated or damaged"):
+        read_image(Image.open(io.BytesIO(GOOD_PNG[:-40])))
+
+
 def flat(values: np.ndarray) -> np.ndarray:
     return np.repeat(values[..., None], 3, axis=-1).astype(np.uint8)
 
@@ -260,6 +270,7 @@ def test_every_mode_becomes_the_right_rgb(mode):
     if mode != "YCbCr":  # which is what a JPEG holds, rounded, and Pillow converts it on the way
         assert Image.open(io.BytesIO(data)).mode.startswith(mode.split("+")[0])
     assert_near(pixels(data), expected, levels=4 if mode == "YCbCr" else 1)
+    assert np.array_equal(pixels(Image.open(io.BytesIO(data))), pixels(data))  # also where PIL has opened it
 
 
 def test_sixteen_bits_are_scaled_exactly():
@@ -321,6 +332,7 @@ def test_exif_orientation_is_applied_once_and_dropped(orientation, format):
     options = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[format]
     data = encode(Image.fromarray(RGB), format, exif=exif, **options)
     assert_near(pixels(data), TURNS[orientation](RGB), levels=4 if format == "JPEG" else 0)
+    assert np.array_equal(pixels(Image.open(io.BytesIO(data))), pixels(data))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Pictures as settings: values that are compared, hashed and kept in a run's record, as a number or a word is."""
+
+import base64
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from typing import Any, BinaryIO, ClassVar, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ldm_lab.core.errors import ImageError
+from ldm_lab.core.images import read_image, to_pil, to_tensor
+
+PREFIX = "data:image/png;base64,"
+MAX_PNG_BYTES = 3_000_000  # of a picture in a record: 1024 x 1024 photographs have less
+
+PictureSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An RGB picture that a task starts from.
+
+    In JSON it is a PNG as a data URI, so that the record of a run holds it and nothing has to be kept beside.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        pixels: Bytes of the pixels, row by row.
+    """
+
+    mode: ClassVar[str] = "RGB"
+
+    width: int
+    height: int
+    pixels: bytes
+
+    @classmethod
+    def of(cls, source: PictureSource) -> Self:
+        """Read a picture under the contract of ``read_image``.
+
+        Args:
+            source: Path, content of a file, binary file, PIL image, array, tensor, or a ``Picture``. Arrays are uint8:
+                (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA. Tensors are images as the networks see them: float in
+                [-1, 1], (3, H, W) or (1, 3, H, W).
+
+        Raises:
+            ImageError: If it is no picture, or damaged, or too large.
+        """
+        return source if isinstance(source, cls) else cls.from_image(_read(source))
+
+    @classmethod
+    def from_image(cls, image: Image.Image) -> Self:
+        """The pixels of an RGB image."""
+        return cls(image.width, image.height, image.convert(cls.mode).tobytes())
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read a data URI; nothing else, so that a record from elsewhere cannot name a file of this machine.
+
+        Raises:
+            ImageError: If it is no PNG as a data URI, or damaged.
+        """
+        if not isinstance(value, str) or not value.startswith(PREFIX):
+            raise ImageError(f"a picture in a record begins with {PREFIX!r}, this one is {value!r:.40}")
+        try:
+            data = base64.b64decode(value[len(PREFIX) :], validate=True)
+        except ValueError as error:
+            raise ImageError(f"a picture in a record is damaged: {error}") from error
+        return cls.of(data)
+
+    def to_json(self) -> str:
+        """PNG as a data URI."""
+        return PREFIX + base64.b64encode(self.png()).decode()
+
+    def png(self) -> bytes:
+        """The content of a PNG file."""
+        buffer = BytesIO()
+        self.image.save(buffer, "PNG", optimize=True)
+        return buffer.getvalue()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
+    def image(self) -> Image.Image:
+        """As a PIL image."""
+        return Image.frombytes(self.mode, self.size, self.pixels)
+
+    def tensor(self) -> Tensor:
+        """As the networks see it, in [-1, 1]. (1, 3, H, W)"""
+        return to_tensor(self.image)
+
+    def fitted(self, width: int, height: int) -> Self:
+        """Enlarged or reduced until it covers that size, and what stands over cut off evenly; unchanged if it fits.
+
+        Raises:
+            ImageError: If the result is too large for a record.
+        """
+        fits = self.size == (width, height)
+        picture = self if fits else self.from_image(ImageOps.fit(self.image, (width, height), self._resampling()))
+        size = len(picture.png())
+        if size > MAX_PNG_BYTES:
+            raise ImageError(
+                f"the picture of {width} x {height} pixels has {size} bytes as PNG; at most {MAX_PNG_BYTES} are "
+                "accepted, so that the results can carry it; make it smaller"
+            )
+        return picture
+
+    def _resampling(self) -> Image.Resampling:
+        return Image.Resampling.LANCZOS
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.width} x {self.height}, {sha256(self.pixels).hexdigest()[:8]})"
+
+
+def _read(source: PictureSource) -> Image.Image:
+    if isinstance(source, Tensor):
+        return read_image(_from_tensor(source))
+    if isinstance(source, np.ndarray):
+        return read_image(_from_array(source))
+    if not isinstance(source, str | os.PathLike | bytes | Image.Image) and not hasattr(source, "read"):
+        raise ImageError(
+            f"a picture cannot be made of {source!r:.60}; give a path, the bytes of a file, a PIL image, an array or "
+            "a tensor"
+        )
+    return read_image(source)
+
+
+def _from_tensor(x: Tensor) -> Image.Image:
+    batch = x[None] if x.ndim == 3 else x
+    if not x.is_floating_point() or batch.ndim != 4 or batch.shape[:2] != (1, 3):
+        raise ImageError(
+            f"a picture is a {x.dtype} tensor of shape {tuple(x.shape)}; expected float in [-1, 1] of shape (3, H, W)"
+        )
+    low, high = x.min().item(), x.max().item()
+    if not (low >= -1.0 and high <= 1.0):  # also true of NaN
+        raise ImageError(f"a picture is a tensor of values from {low:.3g} to {high:.3g}; expected -1 to 1")
+    return to_pil(batch)[0]
+
+
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    is_picture = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if pixels.dtype != np.uint8 or not is_picture or pixels.size == 0:
+        raise ImageError(
+            f"a picture is a {pixels.dtype} array of shape {pixels.shape}; "
+            "expected uint8 of shape (H, W), (H, W, 3) or (H, W, 4)"
+        )
+    return Image.fromarray(pixels)
