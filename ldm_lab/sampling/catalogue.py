@@ -12,16 +12,19 @@ What the settings have in common, and why:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-import diffusers
 import torch
 from torch import Tensor
 
 from ldm_lab.core.errors import ConfigError
 from ldm_lab.diffusion import NoiseSchedule, Prediction, ScheduleConfig, check_prediction
+from ldm_lab.sampling.light_import import load_lightly
 from ldm_lab.sampling.respacing import Respaced
 from ldm_lab.sampling.scheduler import PREDICTION_TYPES, Scheduler
+
+diffusers = load_lightly(lambda: import_module("diffusers"))
 
 Build = Callable[[dict[str, Any], Tensor], Scheduler]
 
@@ -52,7 +55,8 @@ def _respaced(class_name: str, **settings: Any) -> Build:
     """A builder; the class is looked up when it is used, because some of them take diffusers seconds to import."""
 
     def build(common: dict[str, Any], alphas_cumprod: Tensor) -> Scheduler:
-        scheduler = getattr(diffusers, class_name)(**common, timestep_spacing="trailing", **settings)
+        scheduler_class = load_lightly(lambda: getattr(diffusers, class_name))
+        scheduler = scheduler_class(**common, timestep_spacing="trailing", **settings)
         return Respaced(scheduler, alphas_cumprod=alphas_cumprod)
 
     return build
