@@ -79,6 +79,17 @@ class Guidance:
         inside = (start <= progress) & (progress <= stop)
         return [self.scale != 1.0 and here for here in inside.tolist()]
 
+    def bind(self, model: Denoiser, cond: "Condition", timesteps: Tensor) -> Denoise:
+        """See ``bind_guided``."""
+        return bind_guided(model, cond, timesteps, self)
+
+
+class Guide(Protocol):
+    """What the walk asks for predictions: plain ``Guidance``, or something around it."""
+
+    def bind(self, model: Denoiser, cond: "Condition", timesteps: Tensor) -> Denoise:
+        """Bind a model to its condition for the steps of a walk (S,); the result predicts at one of them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ConditionSchedule:

@@ -1,5 +1,6 @@
 """What a scheduler is here: any object that speaks the diffusers protocol, and how the walk reads it."""
 
+import copy
 import inspect
 from collections.abc import Callable
 from functools import cache
@@ -61,6 +62,27 @@ def advance(
 @cache
 def _draws_noise(step: Callable) -> bool:
     return "generator" in inspect.signature(step).parameters
+
+
+def planned(scheduler: Scheduler, num_steps: int) -> Scheduler:
+    """A copy of the scheduler that has its timesteps, on the CPU: there, looking a step up waits for no GPU.
+
+    Raises:
+        ConfigError: If the scheduler refuses the number of steps.
+    """
+    scheduler = copy.deepcopy(scheduler)
+    try:
+        scheduler.set_timesteps(num_steps, device="cpu")
+    except ValueError as error:
+        raise ConfigError(f"{type(scheduler).__name__} refuses num_steps {num_steps}: {error}") from error
+    return scheduler
+
+
+def begin_at(scheduler: Any, index: int) -> None:
+    """Tell a planned scheduler, if it wants to know, at which position of its walk it begins."""
+    set_begin_index = getattr(scheduler, "set_begin_index", None)
+    if set_begin_index is not None:
+        set_begin_index(index)
 
 
 def visited_steps(scheduler: Scheduler, num_train_steps: int) -> Tensor:

@@ -1,28 +1,28 @@
 """The reverse walk from noise to a latent, as a generator of frozen records."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ldm_lab.conditioning import Conditioning
-from ldm_lab.core.errors import ConfigError, RequestError, ShapeError
+from ldm_lab.core.errors import RequestError, ShapeError
 from ldm_lab.core.seeding import generator, sample_noise
 from ldm_lab.diffusion.prediction import clean_and_noise, from_clean_and_noise
-from ldm_lab.sampling.guidance import Denoise, Denoiser, Guidance, bind_guided
+from ldm_lab.sampling.guidance import Condition, Denoise, Denoiser, Guidance, Guide
 from ldm_lab.sampling.scheduler import (
     Scheduler,
     advance,
+    begin_at,
     expected_prediction,
+    planned,
     signal_and_noise_rates,
     visited_steps,
 )
 
 LARGEST_SEED = 2**32 - 1
 
-_CONDITION_ALONE = Guidance()
+CONDITION_ALONE = Guidance()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,13 +52,13 @@ class Step:
 @torch.no_grad()
 def sample_steps(
     model: Denoiser,
-    cond: Conditioning | None,
+    cond: Condition,
     scheduler: Scheduler,
     *,
     num_steps: int,
     seeds: Sequence[int],
     shape: Sequence[int],
-    guidance: Guidance = _CONDITION_ALONE,
+    guidance: Guide = CONDITION_ALONE,
     start: tuple[Tensor, int] | None = None,
 ) -> Iterator[Step]:
     """Walk from noise to latents, one record a step.
@@ -85,11 +85,11 @@ def sample_steps(
     check_seeds(seeds)
     if cond is not None and cond.batch_size != len(seeds):
         raise RequestError(f"there are {len(seeds)} seeds for {cond.batch_size} conditions; give one an image")
-    scheduler = _planned(scheduler, num_steps)
+    scheduler = planned(scheduler, num_steps)
     first = 0 if start is None else _enter(scheduler, start[1])
     steps = visited_steps(scheduler, len(model.schedule))
     z = _first_sample(model, scheduler, seeds=seeds, shape=shape, start=start)
-    predict = bind_guided(model, cond, steps, guidance)
+    predict = guidance.bind(model, cond, steps)
     return _walk(model, predict, scheduler, z, seeds=seeds, steps=steps, first=first)
 
 
@@ -146,24 +146,12 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _planned(scheduler: Scheduler, num_steps: int) -> Scheduler:
-    """A copy of the scheduler that has its timesteps, on the CPU: there, looking a step up waits for no GPU."""
-    scheduler = copy.deepcopy(scheduler)
-    try:
-        scheduler.set_timesteps(num_steps, device="cpu")
-    except ValueError as error:
-        raise ConfigError(f"{type(scheduler).__name__} refuses num_steps {num_steps}: {error}") from error
-    return scheduler
-
-
 def _enter(scheduler: Scheduler, index: int) -> int:
     """Tell the scheduler where in its walk it begins."""
     positions = len(scheduler.timesteps)
     if not _is_integer(index) or not 0 <= index < positions:
         raise RequestError(f"start index is {index!r}; this walk has the positions 0 to {positions - 1}")
-    set_begin_index = getattr(scheduler, "set_begin_index", None)
-    if set_begin_index is not None:
-        set_begin_index(index)
+    begin_at(scheduler, index)
     return index
 
 
