@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.config import AutoencoderConfig
 from ldm_lab.conditioning import Conditioning
-from ldm_lab.conditioning.build import ConditionerConfig
+from ldm_lab.conditioning.build import ConditionerConfig, check_first_stage
 from ldm_lab.conditioning.conditioner import Conditioner
 from ldm_lab.core.config import check, setting
 from ldm_lab.core.errors import ConfigError, LdmLabError, RequestError
@@ -43,11 +43,24 @@ class LatentDiffusionConfig:
     def __post_init__(self) -> None:
         check(self)
         check_prediction(self.schedule, self.prediction)
-        if self.unet.out_channels != self.autoencoder.latent_channels:
+        self._check_channels()
+
+    def _check_channels(self) -> None:
+        """What is concatenated to the latent must fit beside it, and the prediction has the latent's channels."""
+        latent = self.autoencoder.latent_channels
+        beside = self.conditioner.concat_channels if self.conditioner else 0
+        if self.unet.out_channels != latent:
             raise ConfigError(
-                f"the UNet has out_channels={self.unet.out_channels}, the autoencoder "
-                f"latent_channels={self.autoencoder.latent_channels}; they must be equal"
+                f"the UNet has out_channels={self.unet.out_channels}, the autoencoder latent_channels={latent}; they "
+                f"must be equal"
             )
+        if self.unet.in_channels != latent + beside:
+            raise ConfigError(
+                f"the UNet has in_channels={self.unet.in_channels}, but latents have {latent} channels and the "
+                f"conditioner concatenates {beside}; it must have {latent + beside}"
+            )
+        factor = self.autoencoder.downsampling_factor
+        check_first_stage(self.conditioner, latent_channels=latent, factor=factor)
 
 
 class LatentDiffusion(nn.Module):
@@ -71,6 +84,8 @@ class LatentDiffusion(nn.Module):
         self.unet = unet
         self.conditioner = conditioner
         self.schedule = NoiseSchedule(config.schedule)
+        if conditioner is not None:
+            conditioner.attach(self.encode)
 
     @property
     def prediction(self) -> Prediction:

@@ -4,12 +4,12 @@ import dataclasses
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ldm_lab.conditioning.conditioner import Prepared, checked_batch, move
+from ldm_lab.conditioning.conditioner import Encode, Prepared, checked_batch, listed, move
 from ldm_lab.conditioning.record import Conditioning
 from ldm_lab.core.config import check, setting
 from ldm_lab.core.errors import ConfigError, RequestError
@@ -30,6 +30,8 @@ class ClassLabelConfig:
         "context", help="One token for cross-attention, as in the paper, or a vector added to the time embedding."
     )
 
+    concat_channels: ClassVar[int] = 0
+
     def __post_init__(self) -> None:
         check(self)
         if self.names is None:
@@ -48,6 +50,8 @@ class ClassLabel(nn.Module):
     """
 
     null = None
+    has_null = True
+    concat_channels = 0
 
     def __init__(self, config: ClassLabelConfig) -> None:
         super().__init__()
@@ -60,6 +64,9 @@ class ClassLabel(nn.Module):
     def initialize_weights(self) -> None:
         """Classes: standard normal, as in the reference, so that no two start close together."""
         nn.init.normal_(self.embedding.weight)
+
+    def attach(self, encode: Encode) -> None:
+        """Needs no first stage."""
 
     def prepare(self, y: Sequence[Label]) -> Prepared:
         """Labels, class names or None → {"labels": (B,)} on the CPU.
@@ -108,10 +115,5 @@ class ClassLabel(nn.Module):
                 f"give an integer from 0 to {self.config.num_classes - 1}"
             )
         if name not in self.config.names:
-            raise RequestError(f"class label is {name!r}; choose one of {_listed(self.config.names)}")
+            raise RequestError(f"class label is {name!r}; choose one of {listed(self.config.names)}")
         return self.config.names.index(name)
-
-
-def _listed(names: Sequence[str], *, limit: int = 20) -> str:
-    rest = f" … ({len(names)} in all)" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + rest

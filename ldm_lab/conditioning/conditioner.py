@@ -1,6 +1,6 @@
 """What every conditioner can do, and the dropout that classifier-free guidance needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +10,7 @@ from ldm_lab.conditioning.record import Conditioning
 from ldm_lab.core.errors import ConfigError, RequestError
 
 Prepared = dict[str, Tensor]
+Encode = Callable[[Tensor], Tensor]  # images (B, 3, H, W) in [-1, 1] → scaled latents (B, C, h, w)
 
 
 class Conditioner(Protocol):
@@ -17,13 +18,20 @@ class Conditioner(Protocol):
 
     Attributes:
         null: The raw ``y`` that means "no condition".
+        has_null: Whether ``null`` is accepted; without it a model has no guidance, and no condition can be dropped.
         context_dim: Width of the tokens given to cross-attention, or None.
         vector_dim: Width of the vector added to the time embedding, or None.
+        concat_channels: Channels of the map concatenated to the latent, or 0.
     """
 
     null: Any
+    has_null: bool
     context_dim: int | None
     vector_dim: int | None
+    concat_channels: int
+
+    def attach(self, encode: Encode) -> None:
+        """Take note of the first stage, which belongs to the model, for conditions that are pictures."""
 
     def prepare(self, y: Sequence[Any]) -> Prepared:
         """Check raw conditions and turn them into tensors on the CPU."""
@@ -68,3 +76,37 @@ def checked_batch(y: Sequence[Any]) -> list[Any]:
     if len(y) == 0:
         raise RequestError("conditions come as a list, one for each image; got an empty one")
     return list(y)
+
+
+def checked_pictures(y: Sequence[Any], kind: type, *, name: str) -> list[Any]:
+    """A batch of raw conditions that are pictures or maps: one for each image, of one type.
+
+    Raises:
+        RequestError: If one is missing or of another type; there is no null condition among pictures.
+    """
+    batch = checked_batch(y)
+    for place, item in enumerate(batch):
+        if not isinstance(item, kind):
+            raise RequestError(
+                f"condition {place} is {item!r:.60} of type {type(item).__name__}; this model needs {name} for every "
+                f"image, as a {kind.__name__}"
+            )
+    return batch
+
+
+def check_one_size(tensors: Sequence[Tensor], *, name: str) -> None:
+    """Refuse pictures or maps whose sides differ, since they become one batch.
+
+    Raises:
+        RequestError: With two of the sizes.
+    """
+    sizes = list(dict.fromkeys((tensor.shape[-1], tensor.shape[-2]) for tensor in tensors))
+    if len(sizes) > 1:
+        first, second = (f"{width} x {height}" for width, height in sizes[:2])
+        raise RequestError(f"{name} of one batch are {first} and {second} pixels; make them the same size")
+
+
+def listed(names: Sequence[str], *, limit: int = 20) -> str:
+    """Names to choose from, for a message; of many only the first ones."""
+    rest = f" … ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest

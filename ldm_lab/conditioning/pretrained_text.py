@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from ldm_lab.conditioning.conditioner import Prepared, checked_batch, move
+from ldm_lab.conditioning.conditioner import Encode, Prepared, checked_batch, move
 from ldm_lab.conditioning.record import Conditioning
 from ldm_lab.conditioning.tokenizer import truncation_notes
 from ldm_lab.core.config import check, setting
@@ -46,6 +46,8 @@ class PretrainedTextConfig:
     max_tokens: int = setting(77, help="Tokens read of a prompt, special ones included.", minimum=3, maximum=4096)
     digest: str | None = setting(None, help="What the encoder's digest must be; None: any.")
 
+    concat_channels: ClassVar[int] = 0
+
     def __post_init__(self) -> None:
         check(self)
 
@@ -58,7 +60,9 @@ class PretrainedText(nn.Module):
     """
 
     null = ""
+    has_null = True
     vector_dim = None
+    concat_channels = 0
 
     def __init__(self, config: PretrainedTextConfig) -> None:
         super().__init__()
@@ -88,6 +92,9 @@ class PretrainedText(nn.Module):
             path for path in _existing_folder(self.config.path).iterdir() if path.suffix in (".json", ".safetensors")
         )
         return sha256("\n".join(f"{path.name} {file_sha256(path)}" for path in files).encode()).hexdigest()
+
+    def attach(self, encode: Encode) -> None:
+        """Needs no first stage."""
 
     def prepare(self, y: Sequence[str]) -> Prepared:
         """Prompts → {"tokens": (B, max_tokens), "mask": (B, max_tokens), 1 at words} on the CPU.

@@ -2,5 +2,6 @@
 
 from ldm_lab.unet.config import UNetConfig
 from ldm_lab.unet.unet import Denoise, UNet
+from ldm_lab.unet.widen import widen_input
 
-__all__ = ["Denoise", "UNet", "UNetConfig"]
+__all__ = ["Denoise", "UNet", "UNetConfig", "widen_input"]

@@ -1,0 +1,69 @@
+"""The transformer of the paper's tau_theta: tokens in, context for cross-attention out, whatever the tokens mean."""
+
+import math
+
+from torch import Tensor, nn
+
+from ldm_lab.conditioning.conditioner import Prepared
+from ldm_lab.conditioning.record import Conditioning
+from ldm_lab.nn.attention import Attention
+
+
+class TransformerLayer(nn.Module):
+    """One pre-norm layer: self-attention, then an MLP four times as wide with GELU, each added to its input."""
+
+    def __init__(self, width: int, *, num_heads: int, head_channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = Attention(width, num_heads=num_heads, head_channels=head_channels)
+        self.norm2 = nn.LayerNorm(width)
+        self.ff = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, N, D) → (B, N, D)."""
+        h = h + self.attn(self.norm1(h))
+        return h + self.ff(self.norm2(h))
+
+
+class TokenTransformer(nn.Module):
+    """Tokens (B, N) → context (B, N, D): learned positions, pre-norm layers, a final LayerNorm.
+
+    The tau_theta of LDM (Rombach et al. 2022), appendix E.2.1. As in the reference every token attends to every other,
+    padding included, so no mask is needed anywhere. Text and layout are kinds of it rather than holding one, so that
+    their parameters have the same names.
+    """
+
+    def __init__(
+        self, *, vocab_size: int, max_tokens: int, width: int, depth: int, num_heads: int, head_channels: int
+    ) -> None:
+        super().__init__()
+        self.context_dim = width
+        self.token_embedding = nn.Embedding(vocab_size, width)
+        self.position_embedding = nn.Embedding(max_tokens, width)
+        sizes = {"num_heads": num_heads, "head_channels": head_channels}
+        self.layers = nn.ModuleList(TransformerLayer(width, **sizes) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.initialize_weights()
+
+    def initialize_weights(self) -> None:
+        """Draw the starting values, as GPT-2 does; the reference leaves its linear layers at PyTorch's default.
+
+        Embeddings and linear maps: normal, std 0.02, biases zero.
+        Maps that end a residual branch: smaller by sqrt(2 depth), so that the sum of all branches keeps its size.
+        Norms: one and zero, PyTorch's default.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        for layer in self.layers:
+            for last in (layer.attn.to_out[0], layer.ff[-1]):
+                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * len(self.layers)))
+
+    def forward(self, prepared: Prepared) -> Conditioning:
+        """{"tokens": (B, N)} → context (B, N, D)."""
+        h = self.token_embedding(prepared["tokens"]) + self.position_embedding.weight  # (B, N, D)
+        for layer in self.layers:
+            h = layer(h)
+        return Conditioning(context=self.norm(h))
