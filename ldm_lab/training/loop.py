@@ -1,8 +1,9 @@
 """The loop that trains either stage: a generator of finished steps.
 
-A run lives in one folder: ``checkpoints/``, ``log.jsonl``, ``sheets/``, and at the end ``model/``. Start it again after
-a stop of any kind, also kill -9, and it goes on from the newest intact checkpoint to a state that is bit for bit that
-of a run that was never stopped (same machine, same versions, same number of threads).
+A run lives in one folder: ``checkpoints/``, ``log.jsonl``, ``sheets/``, and ``model/``, written anew with every sheet
+and at every end. Start the run again after a stop of any kind, also kill -9, and it goes on from the newest intact
+checkpoint to a state that is bit for bit that of a run that was never stopped (same machine, same versions, same number
+of threads).
 """
 
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ from accelerate.utils import DistributedDataParallelKwargs, send_to_device
 from torch.nn.utils import clip_grads_with_norm_
 
 from ldm_lab.core.config import to_dict
-from ldm_lab.core.errors import CheckpointError, ConfigError, TrainingError
+from ldm_lab.core.errors import ConfigError, TrainingError
 from ldm_lab.core.images import save_png
-from ldm_lab.core.io import read_json, verify_manifest
+from ldm_lab.core.io import read_json
 from ldm_lab.core.runtime import choose_device, versions
 from ldm_lab.core.seeding import derive_seed
 from ldm_lab.training.config import TrainingConfig
@@ -37,7 +38,7 @@ from ldm_lab.training.optimiser import (
     learning_rate_at,
     set_learning_rate,
 )
-from ldm_lab.training.run_folder import check_same_run, exclusive, find_checkpoint
+from ldm_lab.training.run_folder import check_same_run, exclusive, exported_steps, find_checkpoint
 from ldm_lab.training.stage import Stage, TrainStep
 from ldm_lab.training.state import TrainingState
 
@@ -56,7 +57,7 @@ def train(stage: Stage, config: TrainingConfig, folder: str | Path, *, device: s
         device: "cpu" keeps a GPU out of it; otherwise accelerate chooses among those of its kind.
 
     Yields:
-        A record of every finished step. Closing the generator saves a checkpoint of the last one.
+        A record of every finished step. Closing the generator saves a checkpoint and the model of the last one.
 
     Raises:
         TrainingError: The folder is in use or holds a run of something else, or a number is not finite.
@@ -93,7 +94,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.peak_lr = effective_learning_rate(self.config, num_processes=self.accelerator.num_processes)
-        self.done = self.saved = self.first_step
+        self.done = self.saved = self.exported = self.first_step
         self.is_whole = True  # False in the midst of a step, where a checkpoint would be neither here nor there
         self.skipped = 0
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
@@ -113,24 +114,22 @@ class _Run:
         return self._keep_house(record)
 
     def close(self) -> None:
-        """Save where the run stands, and let go of files and threads."""
+        """Save where the run stands, the model too, and let go of files and threads."""
         self.worker.shutdown(cancel_futures=True)
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)  # gives the objective its own forward back
         try:
             if self.is_whole:
                 self._save()
+                if self.done > self.exported:
+                    self._export()
         finally:
             if self.log is not None:
                 self.log.close()
 
     def finish(self) -> None:
-        """Write the trained model, unless an earlier start of the finished run did."""
-        path = self.folder / "model"
-        if not self.accelerator.is_main_process or (self.first_step == self.done and _is_intact(path)):
-            return
-        with self.state.average.applied():
-            provenance = {"steps": self.done, "identity": self.stage.identity, "versions": versions()}
-            self.stage.export(path, provenance=provenance)
+        """Write the model of a run that ended before, should it be lost, damaged or an earlier one."""
+        if exported_steps(self.folder / "model") != self.done:
+            self._export()
 
     def _accumulate(self, step: int) -> tuple[float, dict[str, float]]:
         """Forward and backward passes of one step; gradients are averaged over them."""
@@ -179,9 +178,9 @@ class _Run:
         return {} if scaler is None else {"loss_scale": scaler.get_scale(), "skipped_in_a_row": float(self.skipped)}
 
     def _keep_house(self, record: TrainStep) -> TrainStep:
-        """Log, draw and save, where the step says so."""
+        """Log, draw, save and export, where the step says so."""
+        shows = self.done % self.config.sheet_every == 0 or self.done == self.config.num_steps
         if self.log is not None:
-            shows = self.done % self.config.sheet_every == 0 or self.done == self.config.num_steps
             record = replace(record, figures=self._show() if shows else {})
             if shows or self.done % self.config.log_every == 0:
                 values = {"loss": record.loss, "lr": record.lr, "grad_norm": record.grad_norm}
@@ -189,6 +188,8 @@ class _Run:
         self.is_whole = True
         if self.done % self.config.save_every == 0:
             self._save()
+        if shows:
+            self._export()
         return record
 
     def _show(self) -> dict[str, float]:
@@ -201,6 +202,14 @@ class _Run:
             about = {"log_size": self.log.flush(), "identity": self.stage.identity, "training": to_dict(self.config)}
             self.state.save(self.folder / "checkpoints", step=self.done, about=about, keep=self.config.keep)
             self.saved = self.done
+
+    def _export(self) -> None:
+        """Write the averaged weights as a model in the place of an earlier one."""
+        if self.log is not None:
+            provenance = {"steps": self.done, "identity": self.stage.identity, "versions": versions()}
+            with self.state.average.applied():
+                self.stage.export(self.folder / "model", provenance=provenance)
+            self.exported = self.done
 
     def _batch(self, number: int) -> dict[str, Any]:
         """Batch of forward pass ``number`` for this process, on its device; a function of the number alone."""
@@ -252,11 +261,3 @@ def _accelerator(config: TrainingConfig, device: str) -> Accelerator:
     except ValueError as error:
         reason = f"precision is {config.precision!r}, which this machine does not have"
         raise ConfigError(f"{reason} ({error}); choose fp32") from error
-
-
-def _is_intact(folder: Path) -> bool:
-    try:
-        verify_manifest(folder)
-    except CheckpointError:
-        return False
-    return True

@@ -8,8 +8,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ldm_lab.checkpoints import read_checkpoint
 from ldm_lab.core.config import differences, to_dict
-from ldm_lab.core.errors import CheckpointCorruptError, TrainingError
+from ldm_lab.core.errors import CheckpointCorruptError, CheckpointError, TrainingError
 from ldm_lab.core.io import remove_leftovers
 from ldm_lab.training.config import HOUSEKEEPING, TrainingConfig
 from ldm_lab.training.state import newest_intact, set_aside
@@ -57,7 +58,8 @@ def find_checkpoint(folder: Path, *, tidy: bool) -> Path | None:
             f"every checkpoint in {checkpoints} is damaged ({reason}); restore one, or start anew in another folder"
         )
     if tidy:
-        remove_leftovers(checkpoints)
+        for place in (folder, checkpoints):
+            remove_leftovers(place)
         for path, reason in damaged.items():
             warnings.warn(f"{path.name} is damaged and put aside, an older one is used: {reason}", stacklevel=2)
             set_aside(path)
@@ -83,3 +85,11 @@ def check_same_run(saved: dict[str, Any], *, identity: dict[str, Any], config: T
             f"{folder} holds a run with {name}={old!r}, but now {name}={new!r} is asked for; "
             "choose another folder or the old value"
         )
+
+
+def exported_steps(model: Path) -> int | None:
+    """After how many steps a run wrote its model; None if there is none that is intact."""
+    try:
+        return read_checkpoint(model).content["recipe"]["provenance"]["steps"]
+    except (CheckpointError, KeyError):
+        return None

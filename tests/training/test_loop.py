@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import random
+import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -85,6 +86,48 @@ def test_the_end_is_a_model_of_the_averaged_weights(autoencoder_recipe, tmp_path
     assert recipe["objective"]["perceptual"] == "random-features"
     assert recipe["provenance"]["steps"] == 12
     assert "torch" in recipe["provenance"]["versions"]
+
+
+def assert_model_of(folder, step):
+    """The model in a run's folder is whole and holds the averaged weights of that step's checkpoint."""
+    checkpoint = read_checkpoint(folder / "model")
+    average = read_tensors(folder / "checkpoints" / f"step-{step:08d}" / "average.safetensors")
+    assert checkpoint.content["recipe"]["provenance"]["steps"] == step
+    weights = read_tensors(folder / "model" / "model.safetensors")
+    shared = average.keys() & weights.keys()
+    assert shared
+    for name in shared:
+        torch.testing.assert_close(weights[name], average[name].half(), rtol=0, atol=0)
+
+
+def test_a_model_is_there_from_the_first_sheet_on_and_wherever_a_run_stops(runner, tmp_path):
+    steps = runner.with_training(save_every=3).steps(tmp_path)
+    present = [(tmp_path / "model").exists() for _ in islice(steps, 6)]
+    assert present == 5 * [False] + [True]
+    assert_model_of(tmp_path, 6)
+    next(steps)
+    assert_model_of(tmp_path, 6)
+    steps.close()
+    assert_model_of(tmp_path, 7)
+
+
+def test_no_model_of_weights_that_no_step_has_changed(runner, tmp_path):
+    stage = runner.stage(tmp_path)
+    stage.batch = lambda draw, size: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        next(train(stage, runner.recipe.training, tmp_path, device="cpu"))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_finished_run_mends_a_model_of_an_earlier_step(autoencoder_recipe, tmp_path):
+    """As kill -9 leaves it between the last checkpoint and the last model."""
+    runner = Runner(autoencoder_recipe)
+    runner.stop_after(7, tmp_path)
+    (tmp_path / "model").rename(tmp_path / "earlier")
+    before = runner.finish(tmp_path)
+    shutil.rmtree(tmp_path / "model")
+    (tmp_path / "earlier").rename(tmp_path / "model")
+    assert runner.finish(tmp_path) == before
 
 
 def test_a_diffusion_model_finds_its_first_stage_wherever_both_are_moved(diffusion_recipe, first_stage, tmp_path):
@@ -376,7 +419,8 @@ def mounted(folder, options, function):
 def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stands(autoencoder_recipe, tmp_path, in_child):
     """On a real file system of half a megabyte, where one checkpoint fits and the next does not."""
     Runner(autoencoder_recipe).stop_after(1, tmp_path / "measured")
-    size = sum(path.stat().st_size for path in (tmp_path / "measured").rglob("*") if path.is_file())
+    files = [path for path in (tmp_path / "measured" / "checkpoints").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
     (tmp_path / "disk").mkdir()
     folder = tmp_path / "disk" / "run"
     runner = Runner(autoencoder_recipe).with_training(save_every=2, sheet_every=100)

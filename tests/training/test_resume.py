@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from ldm_lab.checkpoints import read_checkpoint
+
 TRIALS = int(os.environ.get("LDM_LAB_TRIALS", "3"))  # of each kind of kill; 50 make a thorough test
 FILE_CALLS = ("open", "fsync", "rename", "replace", "unlink", "rmdir", "mkdir")
 
@@ -80,15 +82,15 @@ def test_a_forgotten_moment_changes_something(runner, expected, tmp_path, monkey
 
 
 @pytest.fixture(scope="module")
-def calls_of_a_save():
-    """File calls of the fifth step, which saves; counted once for each stage."""
+def counted_calls():
+    """File calls of the step that is to die; counted once for each stage."""
     return {}
 
 
-def die_in_save(runner, folder, *, number):
-    """Do five steps; the last of them takes the process down at its ``number``-th file call."""
+def die_in_step(runner, folder, *, step, number):
+    """Do ``step`` steps; the last of them takes the process down at its ``number``-th file call."""
     steps = runner.steps(folder)
-    for _ in range(4):
+    for _ in range(step - 1):
         next(steps)
     with dying_at(number) as calls:
         next(steps)
@@ -96,15 +98,18 @@ def die_in_save(runner, folder, *, number):
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
-def test_kill_inside_the_save_window(runner, expected, calls_of_a_save, in_child, tmp_path, trial):
-    kind = type(runner.recipe)
-    if kind not in calls_of_a_save:
-        calls_of_a_save[kind] = die_in_save(runner, tmp_path / "counted", number=-1)
-    count = calls_of_a_save[kind]
+@pytest.mark.parametrize("step", [5, 6], ids=["saves", "exports"])
+def test_kill_inside_the_save_window(runner, expected, counted_calls, in_child, tmp_path, step, trial):
+    kind = type(runner.recipe), step
+    if kind not in counted_calls:
+        counted_calls[kind] = die_in_step(runner, tmp_path / "counted", step=step, number=-1)
+    count = counted_calls[kind]
     assert count > 15
     folder = tmp_path / "killed"
     number = 1 + trial * (count - 1) // max(1, TRIALS - 1)  # the first call, the last, and some between
-    assert in_child(lambda: die_in_save(runner, folder, number=number)) == -signal.SIGKILL
+    assert in_child(lambda: die_in_step(runner, folder, step=step, number=number)) == -signal.SIGKILL
+    if (folder / "model").exists():
+        read_checkpoint(folder / "model")
     assert runner.finish(folder) == expected(runner)
     assert not list(folder.rglob(".tmp-*"))
 

@@ -5,7 +5,7 @@ import pytest
 from ldm_lab.core.errors import CheckpointCorruptError, TrainingError
 from ldm_lab.core.io import write_json, write_manifest
 from ldm_lab.training.config import TrainingConfig
-from ldm_lab.training.run_folder import check_same_run, exclusive, find_checkpoint
+from ldm_lab.training.run_folder import check_same_run, exclusive, exported_steps, find_checkpoint
 
 
 def checkpoint(folder, step):
@@ -95,3 +95,15 @@ def test_housekeeping_may_change_and_the_length_of_a_constant_rate(tmp_path):
     before = saved(TrainingConfig(num_steps=10, decay="cosine"))
     with pytest.raises(TrainingError, match=r"training\.num_steps=10, but now training\.num_steps=20"):
         check_same_run(before, identity={}, config=TrainingConfig(num_steps=20, decay="cosine"), folder=tmp_path)
+
+
+def test_what_a_killed_writer_left_beside_the_model_is_removed(tmp_path):
+    (tmp_path / ".tmp-0123").mkdir(parents=True)
+    find_checkpoint(tmp_path, tidy=False)
+    assert (tmp_path / ".tmp-0123").exists()
+    find_checkpoint(tmp_path, tidy=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_model_has_no_steps(tmp_path):
+    assert exported_steps(tmp_path / "model") is None
