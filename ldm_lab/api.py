@@ -11,7 +11,7 @@ from ldm_lab.checkpoints import load_model, locate_model, read_checkpoint, refer
 from ldm_lab.checkpoints.folder import explained
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.runtime import choose_device
-from ldm_lab.tasks import Origin, Outcome, Pipeline, Run, RunRecord, text_to_image
+from ldm_lab.tasks import Origin, Outcome, Pipeline, Run, RunRecord, carry_out
 from ldm_lab.tasks.picture import read_record
 from ldm_lab.tasks.provenance import spell_differences
 from ldm_lab.tasks.record import parse_record
@@ -61,7 +61,7 @@ def open_run(png: str | Path, *, model: Pipeline | str | Path | None = None) -> 
 def _make_again(record: RunRecord, image: Image.Image, model: Pipeline | str | Path | None) -> Outcome:
     pipeline = model if isinstance(model, Pipeline) else load(_named(record, model))
     stop = record.stopped_after
-    run = text_to_image(
+    run = carry_out(
         pipeline.model,
         record.settings,
         defaults=pipeline.defaults,

@@ -1,23 +1,39 @@
 """What people want of a model: one settings class and one function a task, and the run that comes of it."""
 
+from ldm_lab.tasks.catalogue import TASKS, Task, task_named
+from ldm_lab.tasks.class_label import ClassToImageSettings
+from ldm_lab.tasks.flow import carry_out, stream
 from ldm_lab.tasks.picture import RunImage
+from ldm_lab.tasks.picture_input import MaskPicture, Picture
 from ldm_lab.tasks.pipeline import Pipeline
+from ldm_lab.tasks.plan import Plan
 from ldm_lab.tasks.provenance import Environment, Origin, Provenance
 from ldm_lab.tasks.record import RunRecord
 from ldm_lab.tasks.run import Outcome, Run
-from ldm_lab.tasks.settings import TextToImageSettings
-from ldm_lab.tasks.text import stream, text_to_image
+from ldm_lab.tasks.settings import GuidedSettings, TaskSettings
+from ldm_lab.tasks.text import TextToImageSettings
+from ldm_lab.tasks.unconditional import UnconditionalSettings
 
 __all__ = [
+    "TASKS",
+    "ClassToImageSettings",
     "Environment",
+    "GuidedSettings",
+    "MaskPicture",
     "Origin",
     "Outcome",
+    "Picture",
     "Pipeline",
+    "Plan",
     "Provenance",
     "Run",
     "RunImage",
     "RunRecord",
+    "Task",
+    "TaskSettings",
     "TextToImageSettings",
+    "UnconditionalSettings",
+    "carry_out",
     "stream",
-    "text_to_image",
+    "task_named",
 ]

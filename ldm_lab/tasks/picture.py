@@ -13,7 +13,8 @@ from ldm_lab.core.images import read_image
 from ldm_lab.core.io import parse_json
 
 KEY = "ldm_lab"
-MAX_CHARACTERS = 50_000
+MAX_CHARACTERS = 8_500_000  # two pictures of the size that a task accepts, as PNG in base64, and the settings
+MAX_MARKS = 20_000
 
 
 class RunImage(Image.Image):
@@ -50,8 +51,7 @@ def read_record(png: str | Path) -> tuple[Image.Image, dict[str, Any]]:
         raise ImageError(
             f"{png} carries no settings; open a PNG that ldm_lab saved, not a screenshot or a converted copy"
         )
-    if len(text) > MAX_CHARACTERS:
-        raise ImageError(f"{png} carries {len(text)} characters of settings, at most {MAX_CHARACTERS} are read")
+    _check_length(text, png)
     try:
         record = parse_json(str(text), source=f"the settings in {png}")
     except CheckpointFormatError as error:
@@ -59,3 +59,12 @@ def read_record(png: str | Path) -> tuple[Image.Image, dict[str, Any]]:
     if not isinstance(record, dict):
         raise ImageError(f"the settings in {png} are a {type(record).__name__}, expected a mapping")
     return image, record
+
+
+def _check_length(text: str, png: str | Path) -> None:
+    """A record is a few dozen values and perhaps two long strings, which are pictures."""
+    if len(text) > MAX_CHARACTERS:
+        raise ImageError(f"{png} carries {len(text)} characters of settings, at most {MAX_CHARACTERS} are read")
+    marks = sum(map(text.count, ",[{"))
+    if marks > MAX_MARKS:
+        raise ImageError(f"{png} carries settings with {marks} commas and brackets, at most {MAX_MARKS} are read")

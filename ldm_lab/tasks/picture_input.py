@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ldm_lab.core.errors import ImageError
 from ldm_lab.core.images import read_image, to_pil, to_tensor
+from ldm_lab.core.masks import to_mask
 
 PREFIX = "data:image/png;base64,"
 MAX_PNG_BYTES = 3_000_000  # of a picture in a record: 1024 x 1024 photographs have less
@@ -119,17 +120,72 @@ class Picture:
         return f"{type(self).__name__}({self.width} x {self.height}, {sha256(self.pixels).hexdigest()[:8]})"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class MaskPicture(Picture):
+    """Which pixels a task repaints: white ones, here bytes of 255, and it keeps black ones; see ``core.masks``.
+
+    In JSON a PNG as a data URI, as for any ``Picture``.
+    """
+
+    mode: ClassVar[str] = "L"
+
+    @classmethod
+    def of(cls, source: PictureSource) -> Self:
+        """Read a mask: pixels of at least half brightness are repainted, transparent ones are kept.
+
+        Args:
+            source: Path, content of a file, binary file, PIL image, ``MaskPicture``, or what ``core.masks.to_mask``
+                takes: an array or tensor (H, W) of booleans, bytes from 0 to 255, or floats from 0 to 1.
+
+        Raises:
+            ImageError: If it is no mask, or damaged, or too large.
+        """
+        if isinstance(source, cls):
+            return source
+        if isinstance(source, np.ndarray | Tensor):
+            return cls._of_mask(to_mask(source, size=_size_of(source)))
+        return cls.from_image(read_image(_checked(source), background=(0, 0, 0)))
+
+    @classmethod
+    def from_image(cls, image: Image.Image) -> Self:
+        """A picture of black and white."""
+        return cls._of_mask(to_mask(image, size=image.size))
+
+    @classmethod
+    def _of_mask(cls, mask: Tensor) -> Self:
+        pixels = (mask[0] * 255).byte().numpy()
+        return cls(pixels.shape[1], pixels.shape[0], pixels.tobytes())
+
+    def tensor(self) -> Tensor:
+        """Zeros and ones, 1 = repaint. (1, 1, H, W)"""
+        return to_mask(self.image, size=self.size)[None]
+
+    def _resampling(self) -> Image.Resampling:
+        return Image.Resampling.NEAREST
+
+
 def _read(source: PictureSource) -> Image.Image:
     if isinstance(source, Tensor):
         return read_image(_from_tensor(source))
     if isinstance(source, np.ndarray):
         return read_image(_from_array(source))
+    return read_image(_checked(source))
+
+
+def _checked(source: Any) -> Any:
     if not isinstance(source, str | os.PathLike | bytes | Image.Image) and not hasattr(source, "read"):
         raise ImageError(
             f"a picture cannot be made of {source!r:.60}; give a path, the bytes of a file, a PIL image, an array or "
             "a tensor"
         )
-    return read_image(source)
+    return source
+
+
+def _size_of(values: np.ndarray | Tensor) -> tuple[int, int]:
+    """Width and height of a mask (H, W), (1, H, W) or (H, W, 1), which is judged elsewhere."""
+    sides = tuple(values.shape)
+    height, width = sides[1:] if len(sides) == 3 and sides[0] == 1 else (*sides, 0, 0)[:2]
+    return width, height
 
 
 def _from_tensor(x: Tensor) -> Image.Image:

@@ -10,10 +10,12 @@ from torch import Tensor
 from ldm_lab.core.images import Picture, to_pil, to_tensor
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import Step
+from ldm_lab.tasks.catalogue import task_named
+from ldm_lab.tasks.flow import OnStep, carry_out, stream
 from ldm_lab.tasks.provenance import Origin
 from ldm_lab.tasks.run import Run
-from ldm_lab.tasks.settings import TextToImageSettings
-from ldm_lab.tasks.text import OnStep, stream, text_to_image
+from ldm_lab.tasks.settings import GuidedSettings, TaskSettings
+from ldm_lab.tasks.text import TextToImageSettings
 
 
 class Pipeline:
@@ -30,7 +32,7 @@ class Pipeline:
     ) -> None:
         self.model = model.eval()
         self.origin = origin or Origin()
-        self.defaults = TextToImageSettings.of(prompt="", **(defaults or {}))
+        self.defaults = GuidedSettings.of(**(defaults or {}))
 
     @property
     def name(self) -> str:
@@ -42,22 +44,45 @@ class Pipeline:
         """Where it computes."""
         return self.model.device
 
-    def settings(self, prompt: str, **settings: Any) -> TextToImageSettings:
-        """Settings for this model, with nothing left open: its recommendations filled in, random seeds drawn."""
-        asked = TextToImageSettings.of(prompt=prompt, **settings)
-        return asked.resolved(image_size=self.model.config.image_size, defaults=self.defaults)
+    def run(self, task: str, *, on_step: OnStep | None = None, **settings: Any) -> Run:
+        """Carry out a task by its name in ``ldm_lab.tasks.TASKS``; the methods below are short for it.
 
-    def text_to_image(self, prompt: str, *, on_step: OnStep | None = None, **settings: Any) -> Run:
-        """Make images from a sentence; see ``TextToImageSettings`` for the settings and ``tasks.text`` for ``on_step``.
+        Args:
+            task: Such as ``"text_to_image"``.
+            on_step: Called with every step; if it returns False, the walk ends there and the run is partial.
+            **settings: Of the task's settings class. What is not given is as the model recommends.
 
         Raises:
-            RequestError: If a setting is not accepted.
+            RequestError: If a setting is not accepted, or the model is not of the kind that the task needs.
         """
-        asked = TextToImageSettings.of(prompt=prompt, **settings)
-        return text_to_image(self.model, asked, defaults=self.defaults, origin=self.origin, on_step=on_step)
+        return self.carry_out(task_named(task).settings.of(**settings), on_step=on_step)
+
+    def carry_out(self, settings: TaskSettings, *, on_step: OnStep | None = None) -> Run:
+        """The same with settings that are already made."""
+        return carry_out(self.model, settings, defaults=self.defaults, origin=self.origin, on_step=on_step)
+
+    def resolved(self, settings: TaskSettings) -> TaskSettings:
+        """Settings with nothing left open: this model's recommendations filled in, random seeds drawn."""
+        return settings.resolved(image_size=self.model.config.image_size, defaults=self.defaults)
+
+    def unconditional(self, **settings: Any) -> Run:
+        """Make images from noise alone; see ``UnconditionalSettings``."""
+        return self.run("unconditional", **settings)
+
+    def class_to_image(self, label: int | str | None, **settings: Any) -> Run:
+        """Make images of a class; see ``ClassToImageSettings``."""
+        return self.run("class_to_image", label=label, **settings)
+
+    def text_to_image(self, prompt: str, **settings: Any) -> Run:
+        """Make images from a sentence; see ``TextToImageSettings``."""
+        return self.run("text_to_image", prompt=prompt, **settings)
+
+    def settings(self, prompt: str, **settings: Any) -> TextToImageSettings:
+        """Settings of text to image for this model, with nothing left open."""
+        return self.resolved(TextToImageSettings.of(prompt=prompt, **settings))
 
     def stream(self, prompt: str, **settings: Any) -> Iterator[Step]:
-        """The same walk, step by step."""
+        """The walk of text to image, step by step; ``ldm_lab.tasks.stream`` has it for any task."""
         return stream(self.model, self.settings(prompt, **settings))
 
     @torch.no_grad()

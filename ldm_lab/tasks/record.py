@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ldm_lab.core.config import check, from_dict, setting
-from ldm_lab.core.errors import ConfigError, RequestError
+from ldm_lab.core.errors import LdmLabError, RequestError
+from ldm_lab.tasks.catalogue import task_named
 from ldm_lab.tasks.provenance import Provenance
-from ldm_lab.tasks.settings import TextToImageSettings
+from ldm_lab.tasks.settings import TaskSettings
 
 VERSION = 1
 
@@ -24,8 +25,8 @@ class RunRecord:
         version: Of this format.
     """
 
-    task: Literal["text_to_image"]
-    settings: TextToImageSettings
+    task: str
+    settings: TaskSettings
     stopped_after: int | None = setting(None, help="Steps taken.", minimum=1)
     provenance: Provenance
     version: int = VERSION
@@ -50,6 +51,7 @@ def parse_record(values: Mapping[str, Any], *, source: str) -> RunRecord:
             f"{source}: the record has version {version!r:.40}, this ldm_lab reads {VERSION}; open it with a later one"
         )
     try:
-        return from_dict(RunRecord, values)
-    except (ConfigError, RequestError) as error:
+        settings = from_dict(task_named(values.get("task")).settings, values.get("settings"))
+        return from_dict(RunRecord, {**values, "settings": settings})
+    except LdmLabError as error:
         raise RequestError(f"{source} cannot be read as a run: {error!s:.300}") from error

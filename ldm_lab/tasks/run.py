@@ -1,6 +1,7 @@
 """A run: settings and what came of them, as one value that shows itself, saves itself and can be made again."""
 
 import base64
+import dataclasses
 import html
 import io
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from ldm_lab.sampling import Step
 from ldm_lab.tasks.picture import RunImage
 from ldm_lab.tasks.provenance import Provenance
 from ldm_lab.tasks.record import RunRecord
-from ldm_lab.tasks.settings import TextToImageSettings
+from ldm_lab.tasks.settings import TaskSettings
 
 MIN_SHOWN_WIDTH = 400  # pixels on the screen; smaller sheets are enlarged by a whole factor
 
@@ -30,7 +31,7 @@ class Outcome:
     """What a task made.
 
     Attributes:
-        images: One a seed.
+        images: What was asked for, in order.
         trajectory: Every step of the walk, on the CPU.
         notes: What the user should know: words the model never saw, what was cut off, what differs from a record.
         stopped_after: Steps taken, if the walk was stopped before its end.
@@ -60,7 +61,7 @@ class Run:
     """
 
     def __init__(
-        self, settings: TextToImageSettings, make: Callable[[], Outcome], *, recorded: Provenance | None = None
+        self, settings: TaskSettings, make: Callable[[], Outcome], *, recorded: Provenance | None = None
     ) -> None:
         self.settings = settings
         self.recorded = recorded
@@ -73,7 +74,7 @@ class Run:
 
     @cached_property
     def images(self) -> list[RunImage]:
-        """One image a seed; saved as PNG, each carries this run."""
+        """What was made; saved as PNG, each image carries this run."""
         record = to_dict(self.record)
         return [RunImage.of(image, record) for image in self.outcome.images]
 
@@ -113,8 +114,9 @@ class Run:
 
     def strip(self, index: int = 0, *, num_frames: int = 8) -> Image.Image:
         """How image ``index`` came out of the noise: z_0 as predicted at some steps, evenly spaced, in one row."""
-        if not 0 <= index < len(self.settings.seeds):
-            raise RequestError(f"there is no image {index}; the run has {len(self.settings.seeds)}, counted from 0")
+        count = len(self.settings.image_names)
+        if not 0 <= index < count:
+            raise RequestError(f"there is no image {index}; the run has {count}, counted from 0")
         latents = [step.z_0_pred[index] for step in _spread(self.trajectory, num_frames)]
         return images.strip([frame for latent in latents for frame in self.outcome.decode(latent[None])])
 
@@ -136,15 +138,15 @@ class Run:
         return folder
 
     def _files(self) -> Iterator[tuple[str, Image.Image]]:
-        for index, (image, seed) in enumerate(zip(self.images, self.settings.seeds, strict=True)):
-            yield f"image-{index}-seed-{seed}.png", image
+        for name, image in zip(self.settings.image_names, self.images, strict=True):
+            yield f"{name}.png", image
         yield "grid.png", self.grid()
         yield "strip.png", self.strip()
 
     def __repr__(self) -> str:
         made = ", not made again yet" if self.recorded and "outcome" not in self.__dict__ else ""
-        count = len(self.settings.seeds)
-        return f"Run({self.settings.prompt!r}, {count} image{'s' * (count > 1)}{made})"
+        count = len(self.settings.image_names)
+        return f"Run({self.settings.title!r}, {count} image{'s' * (count > 1)}{made})"
 
     def _repr_png_(self) -> bytes:
         return _png(self.grid())
@@ -156,7 +158,7 @@ class Run:
         style = f"width:{grid.width * max(1, MIN_SHOWN_WIDTH // grid.width)}px;image-rendering:pixelated"
         rows = "".join(f"<tr><td>{name}</td><td>{_escaped(value)}</td></tr>" for name, value in self._facts().items())
         notes = "".join(f"<li>{_escaped(note)}</li>" for note in self.notes)
-        alt = _escaped(self.settings.prompt)
+        alt = _escaped(self.settings.title)
         picture = f'<img src="data:image/png;base64,{data}" alt="{alt}" style="{style}"/>'
         return f"<div>{picture}<table>{rows}</table><ul>{notes}</ul></div>"
 
@@ -164,7 +166,8 @@ class Run:
         model, environment = self.provenance.model, self.provenance.environment
         stopped = {"stopped after step": self.outcome.stopped_after} if self.partial else {}
         where = f"{model.name}, {environment.device}, {self.outcome.duration_sec:.1f} s"
-        return to_dict(self.settings) | stopped | {"made by": where}
+        asked = {field.name: getattr(self.settings, field.name) for field in dataclasses.fields(self.settings)}
+        return {"task": self.settings.task} | asked | stopped | {"made by": where}
 
 
 def _spread(steps: tuple[Step, ...], count: int) -> list[Step]:

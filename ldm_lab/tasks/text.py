@@ -1,131 +1,94 @@
 """Text to image: a sentence and a seed for each picture."""
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
-import torch
-from PIL import Image
-from torch import Tensor
-
+from ldm_lab.conditioning import Conditioning
+from ldm_lab.core.config import setting
 from ldm_lab.core.errors import RequestError
-from ldm_lab.core.images import to_pil
 from ldm_lab.core.prompts import clean_prompt
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Guidance, Step, make_scheduler, sample_steps
-from ldm_lab.tasks.provenance import Origin, provenance_of
-from ldm_lab.tasks.run import Outcome, Run
-from ldm_lab.tasks.settings import TextToImageSettings
-
-DECODE_BATCH = 8  # images decoded at once, because at the full resolution memory is largest
-
-OnStep = Callable[[Step], Any]
+from ldm_lab.sampling import Condition, ConditionSchedule
+from ldm_lab.tasks.kinds import TEXT, require
+from ldm_lab.tasks.plan import Plan, each_for_all, guidance_away_from
+from ldm_lab.tasks.settings import GuidedSettings
+from ldm_lab.tasks.weights import encode_prompts, read_weights
 
 
-@torch.no_grad()
-def stream(model: LatentDiffusion, settings: TextToImageSettings) -> Iterator[Step]:
-    """The walk of text to image, step by step; everything is checked before the first.
+@dataclass(frozen=True, kw_only=True)
+class TextToImageSettings(GuidedSettings):
+    """Images from a sentence; ``(red:1.4)`` in it puts weight on a word, see ``ldm_lab.tasks.weights``."""
 
-    Args:
-        model: Conditioned on text.
-        settings: ``None`` in them means the package's default.
+    task: ClassVar[str] = "text_to_image"
 
-    Raises:
-        RequestError: If the model cannot serve the settings.
-    """
-    _check_reads_text(model)
-    settings = settings.resolved(image_size=model.config.image_size)
-    shape = model.latent_shape(settings.width, settings.height)
-    scheduler = make_scheduler(settings.sampler, model.config.schedule, model.prediction)
-    both = model.condition([settings.prompt, settings.negative_prompt])
-    cond, negative = (both.select([i]).repeat(len(settings.seeds)) for i in (0, 1))
-    guidance = Guidance(
-        scale=settings.guidance_scale,
-        rescale=settings.guidance_rescale,
-        interval=settings.guidance_interval,
-        negative=negative,
-    )
-    return sample_steps(
-        model,
-        cond,
-        scheduler,
-        num_steps=settings.num_steps,
-        seeds=settings.seeds,
-        shape=shape,
-        guidance=guidance,
+    prompt: str = setting(dataclasses.MISSING, help="What the images shall show; empty: no condition.")
+    negative_prompt: str = setting("", help="What guidance moves away from; empty: from no condition.")
+    later_prompts: tuple[tuple[float, str], ...] = setting(
+        (), help="Places and sentences that take over there: 0.4 is a share of the walk, 8 a step, counted from 0."
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for prompt in (self.prompt, self.negative_prompt, *(prompt for _, prompt in self.later_prompts)):
+            read_weights(prompt)
+        for place, _ in self.later_prompts:
+            if not (0 < place < 1 or (place >= 1 and math.isfinite(place) and place == int(place))):
+                raise RequestError(
+                    f"later_prompts has the place {place}; give a share of the walk between 0 and 1, or a step from 1"
+                )
 
-def text_to_image(
-    model: LatentDiffusion,
-    settings: TextToImageSettings,
-    *,
-    defaults: TextToImageSettings | None = None,
-    origin: Origin | None = None,
-    on_step: OnStep | None = None,
-) -> Run:
-    """Make images from a sentence.
+    def resolved(self, **known: Any) -> Self:
+        """As for every task, and prompts in canonical form."""
+        resolved = super().resolved(**known)
+        prompts = {name: clean_prompt(getattr(self, name))[0] for name in ("prompt", "negative_prompt")}
+        later = tuple((place, clean_prompt(prompt)[0]) for place, prompt in self.later_prompts)
+        return dataclasses.replace(resolved, later_prompts=later, **prompts)
 
-    Args:
-        model: Conditioned on text.
-        settings: What to make.
-        defaults: What the model recommends where settings are None.
-        origin: Name and digests of the model, for the record.
-        on_step: Called with every step; if it returns False, the walk ends there and the run is partial.
+    def notes_on(self, resolved: Self) -> list[str]:
+        """What was taken out of the prompts."""
+        prompts = (self.prompt, self.negative_prompt, *(prompt for _, prompt in self.later_prompts))
+        return list(dict.fromkeys(note for prompt in prompts for note in clean_prompt(prompt)[1]))
 
-    Raises:
-        RequestError: If the model cannot serve the settings.
-        NonFiniteImageError: If the model makes values that are not numbers.
-    """
-    begin = time.perf_counter()
-    _check_reads_text(model)
-    notes = _notes(model, settings)
-    settings = settings.resolved(image_size=model.config.image_size, defaults=defaults)
-    trajectory, stopped_after = _walk(stream(model, settings), on_step)
-    last = trajectory[-1]
-    pictures = _decode(model, last.z_next if stopped_after is None else last.z_0_pred)
-    outcome = Outcome(
-        images=tuple(pictures),
-        trajectory=tuple(trajectory),
-        notes=tuple(notes),
-        stopped_after=stopped_after,
-        provenance=provenance_of(model, origin or Origin()),
-        duration_sec=time.perf_counter() - begin,
-        decode=lambda z: _decode(model, z),
+    @property
+    def title(self) -> str:
+        """The sentence."""
+        return self.prompt
+
+
+def text_to_image(model: LatentDiffusion, settings: TextToImageSettings) -> Plan:
+    """Make images of a sentence, or of several that follow each other on the way."""
+    require(model, TEXT, task=settings.task)
+    later = [prompt for _, prompt in settings.later_prompts]
+    encoded = encode_prompts(model, [settings.prompt, settings.negative_prompt, *later])
+    first, negative, *others = each_for_all(encoded, len(settings.seeds))
+    return Plan(
+        shape=model.latent_shape(settings.width, settings.height),
+        cond=_in_turn([first, *others], settings),
+        guidance=guidance_away_from(negative, settings),
+        notes=text_notes(model, [settings.prompt, *later], settings.negative_prompt),
     )
-    return Run(settings, lambda: outcome)
 
 
-def _walk(steps: Iterator[Step], on_step: OnStep | None) -> tuple[list[Step], int | None]:
-    """All steps, on the CPU, and how many they are if ``on_step`` stopped them."""
-    trajectory: list[Step] = []
-    for step in steps:
-        trajectory.append(_on_cpu(step))
-        if on_step is not None and on_step(step) is False:
-            return trajectory, len(trajectory)
-    return trajectory, None
-
-
-def _on_cpu(step: Step) -> Step:
-    tensors = {name: getattr(step, name).cpu() for name in ("z_t", "z_0_pred", "noise_pred", "z_next")}
-    return dataclasses.replace(step, **tensors)
-
-
-@torch.no_grad()
-def _decode(model: LatentDiffusion, z: Tensor) -> list[Image.Image]:
-    """Scaled latents → images. (B, C, h, w)"""
-    return [image for part in z.to(model.device).split(DECODE_BATCH) for image in to_pil(model.decode(part))]
-
-
-def _notes(model: LatentDiffusion, settings: TextToImageSettings) -> list[str]:
+def text_notes(model: LatentDiffusion, prompts: list[str], negative_prompt: str) -> tuple[str, ...]:
     """What the network will not see as it was meant."""
-    notes = [] if clean_prompt(settings.prompt)[0] else ["the prompt is empty: the images are unconditional"]
-    notes += model.conditioner.notes([settings.prompt])
-    return notes + [f"negative prompt: {note}" for note in model.conditioner.notes([settings.negative_prompt])]
+    empty = [] if any(prompts) else ["the prompt is empty: the images are unconditional"]
+    notes = model.conditioner.notes([read_weights(prompt).text for prompt in prompts])
+    negative = model.conditioner.notes([read_weights(negative_prompt).text])
+    return (*empty, *notes, *(f"negative prompt: {note}" for note in negative))
 
 
-def _check_reads_text(model: LatentDiffusion) -> None:
-    if model.conditioner is None or model.conditioner.null != "":
-        kind = "is unconditional" if model.conditioner is None else "is conditioned on something else than text"
-        raise RequestError(f"this model {kind}, so it cannot follow a prompt; load a text-to-image model")
+def _in_turn(conds: list[Conditioning], settings: TextToImageSettings) -> Condition:
+    """A schedule of conditions if there are several."""
+    if len(conds) == 1:
+        return conds[0]
+    starts = [0.0]
+    for place, prompt in settings.later_prompts:
+        starts.append(place if place < 1 else place / settings.num_steps)
+        if starts[-1] >= 1:
+            raise RequestError(
+                f"later_prompts has {prompt!r:.80} from step {int(place)} on, but the walk has {settings.num_steps} "
+                f"steps, 0 to {settings.num_steps - 1}"
+            )
+    return ConditionSchedule(conditions=tuple(conds), starts=tuple(starts))

@@ -91,11 +91,12 @@ def test_options_of_save_still_work(plain, tmp_path):
         ("{", "not valid JSON"),
         ('{"a": NaN}', "NaN is not a number that JSON knows"),
         ('{"a": 1, "a": 2}', "the key 'a' occurs twice"),
-        ("[" * 40_000, "nested too deeply|not valid JSON"),
+        ("[" * 19_000, "nested too deeply|not valid JSON"),
         ("[1]", "are a list, expected a mapping"),
         ("null", "are a NoneType, expected a mapping"),
         ("1" * 40_000, "not valid JSON"),
-        (json.dumps({"a": "x" * MAX_CHARACTERS}), "at most 50000 are read"),
+        ("[" + "[]," * 20_000 + "[]]", "40002 commas and brackets"),
+        (json.dumps({"a": "x" * MAX_CHARACTERS}), "at most 8500000 are read"),
     ],
 )
 def test_hostile_text_is_one_sentence(tmp_path, text, message):

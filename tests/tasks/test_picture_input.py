@@ -12,7 +12,7 @@ from PIL import Image
 from ldm_lab.core.errors import ImageError
 from ldm_lab.core.images import to_tensor
 from ldm_lab.tasks import picture_input
-from ldm_lab.tasks.picture_input import PREFIX, Picture
+from ldm_lab.tasks.picture_input import PREFIX, MaskPicture, Picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 PICTURE = Picture.of(PIXELS)
@@ -121,3 +121,43 @@ class TestFitted:
         monkeypatch.setattr(picture_input, "MAX_PNG_BYTES", 100)
         with pytest.raises(ImageError, match=r"7 x 5 pixels has \d+ bytes as PNG; at most 100 are accepted"):
             PICTURE.fitted(7, 5)
+
+
+class TestMaskPicture:
+    HOLE = np.random.default_rng(1).random((5, 7)) > 0.5
+    MASK = MaskPicture.of(HOLE)
+
+    def test_every_source_gives_the_same_value(self, tmp_path):
+        grey = Image.fromarray(np.where(self.HOLE, 130, 120).astype(np.uint8))
+        grey.save(tmp_path / "m.png")
+        clear = Image.fromarray(
+            np.dstack([np.full((5, 7, 3), 255, np.uint8), np.where(self.HOLE, 255, 0).astype("u1")])
+        )
+        tensor = torch.from_numpy(self.HOLE).float()
+        sources = (tmp_path / "m.png", grey, grey.convert("RGB"), clear, tensor, tensor[None], self.HOLE[..., None])
+        assert {MaskPicture.of(source) for source in sources} == {self.MASK}
+        assert self.MASK.pixels == (self.HOLE * 255).astype(np.uint8).tobytes()
+
+    def test_one_is_repaint(self):
+        assert torch.equal(self.MASK.tensor(), torch.from_numpy(self.HOLE).float()[None, None])
+
+    def test_json_gives_it_back(self):
+        assert MaskPicture.from_json(json.loads(json.dumps(self.MASK.to_json()))) == self.MASK
+        assert repr(self.MASK).startswith("MaskPicture(7 x 5, ")
+
+    def test_fitted_it_is_still_black_and_white(self):
+        fitted = self.MASK.fitted(20, 20)
+        assert fitted.size == (20, 20)
+        assert set(fitted.pixels) == {0, 255}
+
+    @pytest.mark.parametrize(
+        ("source", "message"),
+        [
+            (np.full((2, 2), 2.0), "float values from 2 to 2"),
+            (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
+            (7, "cannot be made of 7"),
+        ],
+    )
+    def test_what_is_no_mask_is_named(self, source, message):
+        with pytest.raises(ImageError, match=message):
+            MaskPicture.of(source)

@@ -23,7 +23,10 @@ def test_a_record_survives_json():
     [
         ({"version": 2}, "x.png: the record has version 2, this ldm_lab reads 1"),
         ({"version": "9" * 5000}, "x.png: the record has version '9999"),
-        ({"task": "video"}, "task is 'video'; expected one of text_to_image"),
+        ({"task": None}, "there is no task None"),
+        ({"task": ["x"] * 9999}, r"there is no task \['x'"),
+        ({"task": "unconditional"}, "UnconditionalSettings has no field guidance_interval"),
+        ({"task": "video"}, "there is no task 'video'; choose one of unconditional, class_to_image"),
         ({"stopped_after": 0}, "stopped_after is 0; it must be at least 1"),
         ({"stopped_after": True}, "stopped_after is True"),
         ({"settings": None}, "needs a mapping, got NoneType"),

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.errors import CheckpointError, RequestError
-from ldm_lab.tasks import Origin, Run, TextToImageSettings, text_to_image
+from ldm_lab.tasks import Origin, Run, TextToImageSettings, carry_out
 from ldm_lab.tasks.picture import read_record
 from ldm_lab.tasks.record import parse_record
 
@@ -16,7 +16,7 @@ from ldm_lab.tasks.record import parse_record
 @pytest.fixture(scope="module")
 def run(tiny_model):
     settings = TextToImageSettings.of(prompt="a <b>red</b> circle", seeds=[4, 5], num_steps=12, sampler="ddim")
-    return text_to_image(tiny_model, settings, origin=Origin(name="tiny"))
+    return carry_out(tiny_model, settings, origin=Origin(name="tiny"))
 
 
 def test_it_names_itself_briefly(run):
@@ -84,9 +84,9 @@ def test_it_shows_itself_in_a_notebook(run):
     text = run._repr_html_()
     assert "<b>red" not in text
     assert "&lt;b&gt;red" in text
-    for name, value in to_dict(run.settings).items():
+    for name in to_dict(run.settings):
         assert name in text
-        assert str(value) in text or name == "prompt"
+        assert str(getattr(run.settings, name)) in text or name == "prompt"
     data = base64.b64decode(re.search(r'base64,([^"]+)"', text)[1])
     assert data == run._repr_png_()
     assert Image.open(BytesIO(data)).tobytes() == run.grid().tobytes()
@@ -94,7 +94,7 @@ def test_it_shows_itself_in_a_notebook(run):
 
 def test_notes_are_shown_and_escaped(tiny_model):
     settings = TextToImageSettings.of(prompt="<script>", num_steps=1)
-    text = text_to_image(tiny_model, settings)._repr_html_()
+    text = carry_out(tiny_model, settings)._repr_html_()
     assert "never saw" in text
     assert "<script>" not in text
 

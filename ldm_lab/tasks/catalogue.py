@@ -1,0 +1,47 @@
+"""The tasks by name: what the command line, the records, the panels and the web page know of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ldm_lab.core.errors import RequestError
+from ldm_lab.model import LatentDiffusion
+from ldm_lab.tasks.class_label import ClassToImageSettings, class_to_image
+from ldm_lab.tasks.plan import Plan
+from ldm_lab.tasks.settings import TaskSettings
+from ldm_lab.tasks.text import TextToImageSettings, text_to_image
+from ldm_lab.tasks.unconditional import UnconditionalSettings, unconditional
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An entry of the catalogue.
+
+    Attributes:
+        settings: What may be asked.
+        plan: The task itself, from a model and resolved settings to what the walk does.
+        example: One line of Python that carries it out.
+    """
+
+    settings: type[TaskSettings]
+    plan: Callable[[LatentDiffusion, Any], Plan]
+    example: str
+
+
+TASKS: dict[str, Task] = {
+    "unconditional": Task(UnconditionalSettings, unconditional, 'load("shapes-uncond").unconditional(seeds=[0, 1])'),
+    "class_to_image": Task(ClassToImageSettings, class_to_image, 'load("shapes-class").class_to_image("star")'),
+    "text_to_image": Task(TextToImageSettings, text_to_image, 'load("shapes-text").text_to_image("a red circle")'),
+}
+
+
+def task_named(name: object) -> Task:
+    """The entry of that name, in which hyphens count as underscores.
+
+    Raises:
+        RequestError: If there is none; the message lists the names.
+    """
+    key = name.replace("-", "_") if isinstance(name, str) else None
+    if key not in TASKS:
+        raise RequestError(f"there is no task {name!r:.60}; choose one of {', '.join(TASKS)}")
+    return TASKS[key]
