@@ -76,7 +76,7 @@ def load_lpips() -> nn.Module:
     Raises:
         MissingDependencyError: Naming the package or the file, and where it belongs.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
+    path = vgg_path()
     if not path.is_file():
         raise MissingDependencyError(
             f"LPIPS needs torchvision's VGG16 weights, which are not at {path}; put the file {VGG_FILE} there, or "
@@ -89,3 +89,8 @@ def load_lpips() -> nn.Module:
             f"LPIPS needs the lpips package ({error}); pip install 'ldm-lab[metrics]'"
         ) from error
     return lpips.LPIPS(net="vgg", verbose=False)
+
+
+def vgg_path() -> Path:
+    """Where torchvision looks for the weights of its VGG16; they need not be there."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE

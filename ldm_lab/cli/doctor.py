@@ -11,6 +11,7 @@ from ldm_lab.core.io import verify_manifest
 from ldm_lab.core.runtime import choose_device, describe_device, installed_version, versions
 
 DISTRIBUTION = "ldm-lab"
+FETCH_VGG = """python -c 'from torchvision.models import vgg16; vgg16(weights="IMAGENET1K_V1")'"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ def examine() -> Iterator[Finding]:
     yield from check_requirements()
     yield check_device()
     yield from check_models()
+    yield check_lpips()
 
 
 def check_requirements() -> Iterator[Finding]:
@@ -115,6 +117,21 @@ def check_models() -> Iterator[Finding]:
             yield Finding(subject="model", status=f"{name} is whole")
         except LdmLabError as error:
             yield Finding(subject="model", status=str(error), remedy=f"git checkout -- ldm_lab/zoo/{name}")
+
+
+def check_lpips() -> Finding:
+    """The VGG16 of the LPIPS distance, which no package carries and only those need who train or judge first stages."""
+    from ldm_lab.autoencoders.perceptual import VGG_FILE, vgg_path
+
+    path = vgg_path()
+    if path.is_file():
+        return Finding(subject="lpips", status=f"{VGG_FILE} is there")
+    return Finding(
+        subject="lpips",
+        status=f"{VGG_FILE} is not at {path}; without it LPIPS is not measured and cannot be trained with",
+        remedy=f"put it there, or fetch its 553 MB: {FETCH_VGG}",
+        is_optional=True,
+    )
 
 
 def _applies(requirement: Requirement, extra: str) -> bool:

@@ -1,12 +1,15 @@
 """``ldm-lab doctor``: each thing that can be amiss is found and comes with the command that mends it."""
 
+import shlex
 import shutil
 from email.message import Message
 from importlib import metadata
 
 import pytest
+import torch
 from packaging.requirements import Requirement
 
+from ldm_lab.autoencoders.perceptual import VGG_FILE
 from ldm_lab.checkpoints import zoo
 from ldm_lab.cli import doctor as room
 from ldm_lab.core import io
@@ -96,6 +99,31 @@ def test_a_damaged_model_says_how(tmp_path, monkeypatch):
     assert toy.status == "toy is whole"
     assert "bad/config.json" in bad.status
     assert bad.remedy == "git checkout -- ldm_lab/zoo/bad"
+
+
+def test_the_file_that_lpips_lacks_is_a_note(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = tmp_path / "checkpoints" / "vgg16-397923af.pth"
+    missing = room.check_lpips()
+    assert f"vgg16-397923af.pth is not at {path}" in missing.status
+    assert "vgg16(weights=" in missing.remedy
+    assert not missing.is_fault
+    path.parent.mkdir()
+    path.touch()
+    assert room.check_lpips().remedy is None
+
+
+def test_the_command_that_fetches_it_gets_that_file(monkeypatch):
+    fetched = []
+
+    def fetch(url, **_):
+        fetched.append(url)
+        raise ConnectionError
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetch)
+    with pytest.raises(ConnectionError):
+        exec(shlex.split(room.FETCH_VGG)[2])
+    assert [url.rsplit("/")[-1] for url in fetched] == [VGG_FILE]
 
 
 @pytest.mark.parametrize(("is_optional", "code"), [(True, 0), (False, 1)])
