@@ -1,6 +1,5 @@
 """What a layout is: named things, each with its box; one record for data sets, conditioners and front-ends."""
 
-import math
 from dataclasses import dataclass
 
 from ldm_lab.core.config import check
@@ -24,7 +23,7 @@ class LayoutObject:
     def __post_init__(self) -> None:
         check(self, error=RequestError)
         spelled = f"the box of {' '.join(self.names) or 'an object without names'} is {self.box}"
-        if not all(math.isfinite(side) and 0 <= side <= 1 for side in self.box):
+        if not all(0 <= side <= 1 for side in self.box):
             raise RequestError(f"{spelled}; left, top, right and bottom are shares of the image, each from 0 to 1")
         left, top, right, bottom = self.box
         for first, second, low, high in (("left", "right", left, right), ("top", "bottom", top, bottom)):

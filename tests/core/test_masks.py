@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ldm_lab.core.errors import ImageError, ShapeError
+from ldm_lab.core.masks import KnownPixels, MaskedPicture, latent_mask, paste_back, to_mask
+from ldm_lab.core.seeding import generator
+
+REPAINT = np.array([[True, False, False], [True, True, False]])  # 3 wide, 2 high
+SIZE = (3, 2)
+EXPECTED = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]])
+
+
+def grey(values):
+    return Image.fromarray(np.asarray(values, dtype=np.uint8))
+
+
+def with_alpha(color):
+    """A colour where REPAINT says so, transparent elsewhere."""
+    pixels = np.zeros((2, 3, 4), dtype=np.uint8)
+    pixels[..., :3] = color
+    pixels[..., 3] = REPAINT * 255
+    return Image.fromarray(pixels, "RGBA")
+
+
+def noise_bytes(*shape, seed=0):
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(seed))
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        "picture",
+        [
+            REPAINT,
+            REPAINT[None],
+            REPAINT[..., None],
+            torch.from_numpy(REPAINT),
+            REPAINT.astype(np.uint8) * 255,
+            REPAINT.astype(np.float64),
+            torch.from_numpy(REPAINT).float()[None],
+            torch.from_numpy(REPAINT).half(),
+            grey(REPAINT * 255),
+            grey(REPAINT * 255).convert("1"),
+            grey(REPAINT * 255).convert("P"),
+            grey(REPAINT * 255).convert("RGB"),
+            with_alpha((255, 255, 255)),
+            with_alpha((255, 255, 255)).convert("LA"),
+        ],
+        ids=lambda picture: str(getattr(picture, "mode", getattr(picture, "dtype", None))),
+    )
+    def test_every_kind_of_mask_means_the_same(self, picture):
+        mask = to_mask(picture, size=SIZE)
+        assert mask.dtype == torch.float32
+        assert torch.equal(mask, EXPECTED)
+
+    def test_the_threshold_is_half_brightness(self):
+        assert to_mask(grey([[127, 128, 255]]), size=(3, 1)).tolist() == [[[0, 1, 1]]]
+        assert to_mask(np.array([[0.49999, 0.5, 1.0]]), size=(3, 1)).tolist() == [[[0, 1, 1]]]
+
+    def test_the_input_is_left_alone(self):
+        values = REPAINT.astype(np.float32)
+        to_mask(values, size=SIZE)[...] = 7
+        assert (values == REPAINT).all()
+
+    def test_empty_and_full_masks_are_accepted(self):
+        for value in (0, 255):
+            mask = to_mask(np.full((2, 3), value, dtype=np.uint8), size=SIZE)
+            assert mask.unique().tolist() == [value / 255]
+
+    @pytest.mark.parametrize("picture", [REPAINT, grey(REPAINT * 255), torch.from_numpy(REPAINT)])
+    def test_another_size_is_refused_and_both_are_named(self, picture):
+        with pytest.raises(ImageError, match="the mask has 3 x 2 pixels, the image 64 x 32; make them the same size"):
+            to_mask(picture, size=(64, 32))
+
+    @pytest.mark.parametrize(
+        ("picture", "message"),
+        [
+            (REPAINT.astype(np.uint8), "no value above 1, where 255 means repaint"),
+            (REPAINT.astype(np.int64), "values of type int64"),
+            (REPAINT.astype(np.float32) * 255, "float values from 0 to 255"),
+            (np.where(REPAINT, np.nan, 0.0), "float values from nan to nan"),
+            (np.where(REPAINT, 1.0, -1.0), "float values from -1 to 1"),
+            (np.zeros((2, 3, 3), dtype=np.uint8), r"shape \(2, 3, 3\)"),
+            (np.zeros((4, 2, 3), dtype=bool), r"shape \(4, 2, 3\)"),
+            (np.zeros(3, dtype=bool), r"shape \(3,\)"),
+            (Image.new("I;16", SIZE), "mode I;16"),
+            (Image.new("F", SIZE), "mode F"),
+            (Image.new("CMYK", SIZE), "mode CMYK"),
+        ],
+    )
+    def test_what_could_be_misread_is_refused(self, picture, message):
+        with pytest.raises(ImageError, match=message):
+            to_mask(picture, size=SIZE)
+
+
+class TestMaskedPicture:
+    image = torch.linspace(-1, 1, 18).reshape(3, 2, 3)
+
+    def test_only_what_is_kept_is_visible(self):
+        visible = MaskedPicture(self.image, EXPECTED).visible
+        hole = torch.from_numpy(REPAINT)
+        assert (visible[:, hole] == -1).all()
+        assert torch.equal(visible[:, ~hole], self.image[:, ~hole])
+
+    def test_what_lies_under_the_mask_is_not_looked_at(self):
+        other = torch.where(EXPECTED > 0, torch.nan, self.image)
+        assert torch.equal(MaskedPicture(other, EXPECTED).visible, MaskedPicture(self.image, EXPECTED).visible)
+
+    def test_empty_and_full_masks_are_defined(self):
+        assert torch.equal(MaskedPicture(self.image, torch.zeros(1, 2, 3)).visible, self.image)
+        assert (MaskedPicture(self.image, torch.ones(1, 2, 3)).visible == -1).all()
+
+    def test_shapes_and_values_are_checked(self):
+        with pytest.raises(ImageError, match="the mask has 4 x 2 pixels, the image 3 x 2"):
+            MaskedPicture(self.image, torch.zeros(1, 2, 4))
+        with pytest.raises(ShapeError, match=r"a mask has shape \(2, 3\)"):
+            MaskedPicture(self.image, torch.zeros(2, 3))
+        with pytest.raises(ShapeError, match=r"has shape \(1, 2, 3\); expected \(3, height, width\)"):
+            MaskedPicture(torch.zeros(1, 2, 3), torch.zeros(1, 2, 3))
+        with pytest.raises(ImageError, match="values besides 0"):
+            MaskedPicture(self.image, EXPECTED * 0.5)
+
+
+class TestLatentMask:
+    def test_a_cell_is_repainted_if_any_of_its_pixels_is(self):
+        mask = (torch.rand(2, 1, 8, 12, generator=generator(0)) > 0.9).float()
+        small = latent_mask(mask, factor=4)
+        assert small.shape == (2, 1, 2, 3)
+        for b, i, j in np.ndindex(2, 2, 3):
+            cell = mask[b, 0, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4]
+            assert small[b, 0, i, j] == float(cell.any())
+
+    @given(st.integers(0, 15), st.integers(0, 15), st.sampled_from([1, 2, 4, 8]))
+    def test_no_hole_is_overlooked_however_thin(self, row, column, factor):
+        mask = torch.zeros(1, 16, 16)
+        mask[0, row, column] = 1
+        small = latent_mask(mask, factor=factor)
+        assert small.sum() == 1
+        assert small[0, row // factor, column // factor] == 1
+
+    def test_sides_must_be_multiples(self):
+        with pytest.raises(ShapeError, match="12 x 8 pixels cannot be divided into cells of 8 x 8"):
+            latent_mask(torch.zeros(1, 8, 12), factor=8)
+
+
+class TestPastingBack:
+    @given(st.integers(0, 1000))
+    def test_known_pixels_are_the_inputs_and_the_others_the_models(self, seed):
+        original, generated = noise_bytes(2, 5, 4, 3, seed=seed), noise_bytes(2, 5, 4, 3, seed=seed + 1)
+        mask = (torch.rand(2, 1, 5, 4, generator=generator(seed)) > 0.5).float()
+        pasted, _ = paste_back(generated, original, mask)
+        hole = mask[:, 0] > 0
+        assert torch.equal(pasted[~hole], original[~hole])
+        assert torch.equal(pasted[hole], generated[hole])
+
+    def test_the_report_counts_what_would_have_changed(self):
+        original = torch.full((1, 2, 2, 3), 100, dtype=torch.uint8)
+        generated = original.clone()
+        generated[0, 0, 0] = 0  # under the mask: does not count
+        generated[0, 0, 1, 2] = 106  # 6 up in one channel
+        generated[0, 1, 1] = 97  # 3 down in all of them
+        mask = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
+        _, (report,) = paste_back(generated, original, mask)
+        assert report == KnownPixels(count=3, share_changed=2 / 3, mean_change=15 / 9, max_change=6)
+        assert report.sentence == (
+            "known pixels are the input's; without pasting them back 66.7% of 3 would have changed, by 1.67 of 255 "
+            "levels on average and 6 at most"
+        )
+
+    def test_differences_of_bytes_do_not_wrap_around(self):
+        white, black = torch.full((1, 1, 1, 3), 255, dtype=torch.uint8), torch.zeros(1, 1, 1, 3, dtype=torch.uint8)
+        for generated, original in ((white, black), (black, white)):
+            _, (report,) = paste_back(generated, original, torch.zeros(1, 1, 1, 1))
+            assert (report.mean_change, report.max_change) == (255.0, 255)
+
+    def test_empty_and_full_masks_are_defined(self):
+        original, generated = noise_bytes(1, 4, 4, 3), noise_bytes(1, 4, 4, 3, seed=1)
+        pasted, _ = paste_back(generated, original, torch.zeros(1, 1, 4, 4))
+        assert torch.equal(pasted, original)
+        pasted, (report,) = paste_back(generated, original, torch.ones(1, 1, 4, 4))
+        assert torch.equal(pasted, generated)
+        assert report.count == 0
+        assert report.sentence == "the mask covers the whole image: there are no known pixels"
+
+    def test_every_image_has_a_report_of_its_own(self):
+        original = noise_bytes(1, 4, 4, 3).expand(2, -1, -1, -1)
+        generated = original.clone()
+        generated[1] = 255 - generated[1]
+        _, (first, second) = paste_back(generated, original, torch.zeros(2, 1, 4, 4))
+        assert (first.share_changed, second.share_changed) == (0.0, 1.0)
+
+    def test_other_types_and_shapes_are_refused(self):
+        original, mask = noise_bytes(1, 4, 4, 3), torch.zeros(1, 1, 4, 4)
+        with pytest.raises(ImageError, match=r"torch\.float32 and torch\.uint8"):
+            paste_back(original.float(), original, mask)
+        with pytest.raises(ShapeError, match=r"\(1, 4, 4, 3\), \(1, 4, 4, 3\), \(1, 1, 4, 2\); expected"):
+            paste_back(original, original, mask[..., :2])
