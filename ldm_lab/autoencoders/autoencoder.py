@@ -53,6 +53,11 @@ class Autoencoder(nn.Module):
         """Decode what the bottleneck has already passed on; training calls it to keep the straight-through gradient."""
         return self.decoder(self.post_quant_conv(z_decoder))
 
+    def decode_straight_through(self, z_raw: Tensor) -> Tensor:
+        """As ``decode``, up to rounding, but gradients pass the codebook as if it were not there, as in training."""
+        z_decoder = self.quantize.to_decoder(z_raw)
+        return self.decode_bottlenecked(z_raw + (z_decoder - z_raw).detach())
+
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct images through the mode of their posterior."""
         return self.decode(self.encode(x).mode())

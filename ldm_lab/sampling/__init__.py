@@ -3,7 +3,11 @@
 from ldm_lab.sampling.catalogue import SAMPLERS, Sampler, make_scheduler
 from ldm_lab.sampling.editing import Edit, edit_steps
 from ldm_lab.sampling.guidance import Condition, ConditionSchedule, Denoiser, Guidance, Guide, guide
+from ldm_lab.sampling.image_guidance import ImageGuidance, half_squared_error
+from ldm_lab.sampling.interpolation import slerp, slerp_conditions, vary
+from ldm_lab.sampling.inversion import invert_steps
 from ldm_lab.sampling.masked import Resampling
+from ldm_lab.sampling.patches import Patched
 from ldm_lab.sampling.scheduler import Scheduler
 from ldm_lab.sampling.steps import Step, check_num_steps, check_seeds, sample_steps
 
@@ -15,6 +19,8 @@ __all__ = [
     "Edit",
     "Guidance",
     "Guide",
+    "ImageGuidance",
+    "Patched",
     "Resampling",
     "Sampler",
     "Scheduler",
@@ -23,6 +29,11 @@ __all__ = [
     "check_seeds",
     "edit_steps",
     "guide",
+    "half_squared_error",
+    "invert_steps",
     "make_scheduler",
     "sample_steps",
+    "slerp",
+    "slerp_conditions",
+    "vary",
 ]

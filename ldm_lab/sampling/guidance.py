@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -84,6 +84,7 @@ class Guidance:
         return bind_guided(model, cond, timesteps, self)
 
 
+@runtime_checkable
 class Guide(Protocol):
     """What the walk asks for predictions: plain ``Guidance``, or something around it."""
 

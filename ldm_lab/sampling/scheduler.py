@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ldm_lab.core.errors import ConfigError
+from ldm_lab.core.errors import ConfigError, LdmLabError
 from ldm_lab.diffusion import NoiseSchedule, Prediction
 
 PREDICTION_TYPES: dict[Prediction, str] = {"eps": "epsilon", "z_0": "sample", "v": "v_prediction"}
@@ -73,6 +73,8 @@ def planned(scheduler: Scheduler, num_steps: int) -> Scheduler:
     scheduler = copy.deepcopy(scheduler)
     try:
         scheduler.set_timesteps(num_steps, device="cpu")
+    except LdmLabError:
+        raise
     except ValueError as error:
         raise ConfigError(f"{type(scheduler).__name__} refuses num_steps {num_steps}: {error}") from error
     return scheduler

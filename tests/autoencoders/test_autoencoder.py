@@ -50,6 +50,20 @@ def test_training_and_use_decode_alike(bottleneck, posterior):
     torch.testing.assert_close(trained, autoencoder.decode(encoded.mode()), rtol=0.0, atol=1e-4)
 
 
+@pytest.mark.parametrize("bottleneck", [KL, VQ], ids=["kl", "vq"])
+def test_gradients_pass_the_codebook_straight_through(bottleneck):
+    """They are those of the decoder where it stands, as if the latent had been quantised already."""
+    autoencoder = make_autoencoder(bottleneck)
+    z_raw = torch.randn(1, 2, 4, 4, requires_grad=True)
+    z_decoder = autoencoder.quantize.to_decoder(z_raw).detach().requires_grad_()
+    straight = autoencoder.decode_straight_through(z_raw)
+    torch.testing.assert_close(straight, autoencoder.decode(z_raw), rtol=0.0, atol=1e-5)
+    (found,) = torch.autograd.grad(straight.square().sum(), z_raw)
+    (expected,) = torch.autograd.grad(autoencoder.decode_bottlenecked(z_decoder).square().sum(), z_decoder)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert expected.abs().max() > 1e-3
+
+
 @torch.no_grad()
 def test_images_do_not_see_each_other():
     autoencoder, x = make_autoencoder(attention_levels=(1,)), images(3, 3, 8, 8)
