@@ -7,7 +7,7 @@ from typing import ClassVar
 from ldm_lab.core.config import setting
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.kinds import CLASS, require
-from ldm_lab.tasks.plan import Plan, each_for_all, guidance_away_from
+from ldm_lab.tasks.plan import Plan, each_for_all, from_noise, guidance_away_from
 from ldm_lab.tasks.settings import GuidedSettings
 
 
@@ -30,8 +30,6 @@ def class_to_image(model: LatentDiffusion, settings: ClassToImageSettings) -> Pl
     require(model, CLASS, task=settings.task)
     cond, negative = each_for_all(model.condition([settings.label, None]), len(settings.seeds))
     return Plan(
-        shape=model.latent_shape(settings.width, settings.height),
-        cond=cond,
-        guidance=guidance_away_from(negative, settings),
+        steps=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
         notes=() if settings.label is not None else ("there is no class: the images are unconditional",),
     )

@@ -3,17 +3,18 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ldm_lab.core.images import to_pil
+from ldm_lab.core.images import to_uint8
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Step, make_scheduler, sample_steps
+from ldm_lab.sampling import Step
 from ldm_lab.tasks.catalogue import TASKS
-from ldm_lab.tasks.plan import Plan
+from ldm_lab.tasks.plan import Decode, Plan
 from ldm_lab.tasks.provenance import Origin, provenance_of
 from ldm_lab.tasks.run import Outcome, Run
 from ldm_lab.tasks.settings import TaskSettings
@@ -23,7 +24,6 @@ DECODE_BATCH = 8  # images decoded at once, because at the full resolution memor
 OnStep = Callable[[Step], Any]
 
 
-@torch.no_grad()
 def stream(model: LatentDiffusion, settings: TaskSettings) -> Iterator[Step]:
     """The walk of a task, step by step; everything is checked before the first.
 
@@ -34,11 +34,9 @@ def stream(model: LatentDiffusion, settings: TaskSettings) -> Iterator[Step]:
     Raises:
         RequestError: If the model cannot serve the settings.
     """
-    settings = settings.resolved(image_size=model.config.image_size)
-    return _walk(model, settings, TASKS[settings.task].plan(model, settings))
+    return _planned(model, settings.resolved(image_size=model.config.image_size)).steps
 
 
-@torch.no_grad()
 def carry_out(
     model: LatentDiffusion,
     settings: TaskSettings,
@@ -62,10 +60,10 @@ def carry_out(
     """
     begin = time.perf_counter()
     asked, settings = settings, settings.resolved(image_size=model.config.image_size, defaults=defaults)
-    plan = TASKS[settings.task].plan(model, settings)
-    trajectory, stopped_after = _collect(_walk(model, settings, plan), on_step)
-    last = trajectory[-1]
-    images, remarks = _finish(model, plan, last.z_next if stopped_after is None else last.z_0_pred)
+    plan = _planned(model, settings)
+    trajectory, stopped_after = _collect(plan.steps, on_step)
+    decode = partial(_decode, plan.decode or model.decode, device=model.device)
+    images, remarks = _finish(plan, decode(_result(plan, trajectory, stopped_after)))
     outcome = Outcome(
         images=tuple(images),
         trajectory=tuple(trajectory),
@@ -73,21 +71,14 @@ def carry_out(
         stopped_after=stopped_after,
         provenance=provenance_of(model, origin or Origin()),
         duration_sec=time.perf_counter() - begin,
-        decode=lambda z: to_pil(_decode(model, z)),
+        decode=lambda z: _pictures(decode(z)),
     )
     return Run(settings, lambda: outcome)
 
 
-def _walk(model: LatentDiffusion, settings: TaskSettings, plan: Plan) -> Iterator[Step]:
-    return sample_steps(
-        model,
-        plan.cond,
-        make_scheduler(settings.sampler, model.config.schedule, model.prediction),
-        num_steps=settings.num_steps,
-        seeds=settings.seeds,
-        shape=plan.shape,
-        guidance=plan.guidance,
-    )
+@torch.no_grad()
+def _planned(model: LatentDiffusion, settings: TaskSettings) -> Plan:
+    return TASKS[settings.task].plan(model, settings)
 
 
 def _collect(steps: Iterator[Step], on_step: OnStep | None) -> tuple[list[Step], int | None]:
@@ -105,14 +96,24 @@ def _on_cpu(step: Step) -> Step:
     return dataclasses.replace(step, **tensors)
 
 
+def _result(plan: Plan, trajectory: list[Step], stopped_after: int | None) -> Tensor:
+    """Where the walk ended; of one that was stopped, what it last predicted. (B, C, h, w)"""
+    if not trajectory:
+        return plan.z_0
+    return trajectory[-1].z_next if stopped_after is None else trajectory[-1].z_0_pred
+
+
 @torch.no_grad()
-def _decode(model: LatentDiffusion, z: Tensor) -> Tensor:
-    """Scaled latents (B, C, h, w) → images on the CPU. (B, 3, H, W)"""
-    return torch.cat([model.decode(part).cpu() for part in z.to(model.device).split(DECODE_BATCH)])
+def _decode(decode: Decode, z: Tensor, *, device: torch.device) -> Tensor:
+    """Scaled latents (B, C, h, w) → pixels on the CPU. uint8 (B, H, W, 3)"""
+    return torch.cat([to_uint8(decode(part)).cpu() for part in z.to(device).split(DECODE_BATCH)])
 
 
-def _finish(model: LatentDiffusion, plan: Plan, z: Tensor) -> tuple[list[Image.Image], list[str]]:
+def _finish(plan: Plan, pixels: Tensor) -> tuple[list[Image.Image], list[str]]:
     """The images that the task keeps, and what it has to say of them."""
-    x = _decode(model, z)
-    x, remarks = (x, []) if plan.finish is None else plan.finish(x)
-    return to_pil(x), remarks
+    pixels, remarks = (pixels, []) if plan.finish is None else plan.finish(pixels)
+    return _pictures(pixels), remarks
+
+
+def _pictures(pixels: Tensor) -> list[Image.Image]:
+    return [Image.fromarray(image) for image in pixels.contiguous().numpy()]

@@ -1,34 +1,77 @@
-"""What a task asks of the walk. A task is a function from a model and settings to a plan; ``flow`` carries it out."""
+"""What a task does. A task is a function from a model and resolved settings to a plan; ``flow`` carries it out."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from ldm_lab.conditioning import Conditioning
-from ldm_lab.sampling import Condition, Guidance
-from ldm_lab.tasks.settings import GuidedSettings
+from ldm_lab.model import LatentDiffusion
+from ldm_lab.sampling import Condition, Denoiser, Guidance, Guide, Scheduler, Step, make_scheduler, sample_steps
+from ldm_lab.tasks.settings import GuidedSettings, TaskSettings
 
+Decode = Callable[[Tensor], Tensor]
 Finish = Callable[[Tensor], tuple[Tensor, list[str]]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Plan:
-    """One walk from noise to images; everything about it is checked.
+    """The way to the images of a task; everything about it is checked, and nothing has begun.
 
     Attributes:
-        shape: Of one latent. (C, h, w)
-        cond: Condition of each image, or a schedule of them, or None for an unconditional model.
-        guidance: How the condition is exaggerated.
+        steps: The walk.
+        z_0: The result of a walk without steps. (B, C, h, w)
         notes: What the user should know before the first step.
-        finish: Decoded images (B, 3, H, W) in [-1, 1] → images to keep, and what is to be said of them.
+        decode: Scaled latents (B, C, h, w) → images (B, 3, H, W); None: as the model decodes.
+        finish: Pixels as decoded, uint8 (B, H, W, 3) → those to keep, and what is to be said of them.
     """
 
-    shape: tuple[int, int, int]
-    cond: Condition = None
-    guidance: Guidance = field(default_factory=Guidance)
+    steps: Iterator[Step]
+    z_0: Tensor | None = None
     notes: tuple[str, ...] = ()
+    decode: Decode | None = None
     finish: Finish | None = None
+
+
+def from_noise(
+    model: LatentDiffusion,
+    settings: TaskSettings,
+    *,
+    cond: Condition = None,
+    guidance: Guide | None = None,
+    denoiser: Denoiser | None = None,
+) -> Iterator[Step]:
+    """The walk from the noise of the seeds to images of the size asked for.
+
+    Args:
+        model: Whose latents they are.
+        settings: Resolved.
+        cond: Condition of each image, or None.
+        guidance: None: the condition alone.
+        denoiser: What predicts; None: the model.
+
+    Raises:
+        RequestError: If the size or anything else cannot be served.
+    """
+    return sample_steps(
+        denoiser or model,
+        cond,
+        scheduler_of(model, settings),
+        **walk_of(settings),
+        shape=model.latent_shape(settings.width, settings.height),
+        guidance=guidance or Guidance(),
+    )
+
+
+def scheduler_of(model: LatentDiffusion, settings: TaskSettings) -> Scheduler:
+    """The sampler that was asked for."""
+    return make_scheduler(settings.sampler, model.config.schedule, model.prediction)
+
+
+def walk_of(settings: TaskSettings) -> dict[str, Any]:
+    """What every walk is told."""
+    return {"num_steps": settings.num_steps, "seeds": settings.seeds}
 
 
 def each_for_all(conditions: Conditioning, num_images: int) -> list[Conditioning]:

@@ -113,12 +113,16 @@ class Run:
         return images.grid(self.images)
 
     def strip(self, index: int = 0, *, num_frames: int = 8) -> Image.Image:
-        """How image ``index`` came out of the noise: z_0 as predicted at some steps, evenly spaced, in one row."""
+        """How image ``index`` came out of the noise: z_0 as predicted at some steps, evenly spaced, in one row.
+
+        Of a walk without steps, the image.
+        """
         count = len(self.settings.image_names)
         if not 0 <= index < count:
             raise RequestError(f"there is no image {index}; the run has {count}, counted from 0")
         latents = [step.z_0_pred[index] for step in _spread(self.trajectory, num_frames)]
-        return images.strip([frame for latent in latents for frame in self.outcome.decode(latent[None])])
+        frames = [frame for latent in latents for frame in self.outcome.decode(latent[None])]
+        return images.strip(frames or [self.images[index]])
 
     def save(self, folder: str | Path) -> Path:
         """Write images, sheet, strip of the first image, and ``run.json``; files of the same names are replaced.
@@ -174,6 +178,8 @@ def _spread(steps: tuple[Step, ...], count: int) -> list[Step]:
     """At most ``count`` steps, evenly spaced, the first and the last among them."""
     if count < 1:
         raise RequestError(f"num_frames is {count}; give at least 1")
+    if not steps:
+        return []
     last = len(steps) - 1
     places = {round(last * i / max(1, count - 1)) for i in range(count - 1)} | {last}
     return [steps[place] for place in sorted(places)]

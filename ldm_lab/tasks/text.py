@@ -12,7 +12,7 @@ from ldm_lab.core.prompts import clean_prompt
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import Condition, ConditionSchedule
 from ldm_lab.tasks.kinds import TEXT, require
-from ldm_lab.tasks.plan import Plan, each_for_all, guidance_away_from
+from ldm_lab.tasks.plan import Plan, each_for_all, from_noise, guidance_away_from
 from ldm_lab.tasks.settings import GuidedSettings
 from ldm_lab.tasks.weights import encode_prompts, read_weights
 
@@ -63,10 +63,9 @@ def text_to_image(model: LatentDiffusion, settings: TextToImageSettings) -> Plan
     later = [prompt for _, prompt in settings.later_prompts]
     encoded = encode_prompts(model, [settings.prompt, settings.negative_prompt, *later])
     first, negative, *others = each_for_all(encoded, len(settings.seeds))
+    cond = _in_turn([first, *others], settings)
     return Plan(
-        shape=model.latent_shape(settings.width, settings.height),
-        cond=_in_turn([first, *others], settings),
-        guidance=guidance_away_from(negative, settings),
+        steps=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
         notes=text_notes(model, [settings.prompt, *later], settings.negative_prompt),
     )
 

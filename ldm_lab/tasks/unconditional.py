@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.kinds import UNCONDITIONAL, require
-from ldm_lab.tasks.plan import Plan
+from ldm_lab.tasks.plan import Plan, from_noise
 from ldm_lab.tasks.settings import TaskSettings
 
 
@@ -19,4 +19,4 @@ class UnconditionalSettings(TaskSettings):
 def unconditional(model: LatentDiffusion, settings: UnconditionalSettings) -> Plan:
     """Make images of nothing in particular."""
     require(model, UNCONDITIONAL, task=settings.task)
-    return Plan(shape=model.latent_shape(settings.width, settings.height))
+    return Plan(steps=from_noise(model, settings))
