@@ -1,39 +1,25 @@
-"""A user's own folder of pictures: captions from metadata.jsonl, labels from class folders, or pictures alone."""
+"""A user's own folder of pictures, and what metadata.jsonl or class folders say of them."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ldm_lab.core.errors import CheckpointFormatError, ConfigError, DataError, ImageError, RequestError
+from ldm_lab.core.errors import ConfigError, DataError, ImageError
 from ldm_lab.core.images import read_image, to_tensor
-from ldm_lab.core.io import parse_json
-from ldm_lab.core.prompts import clean_prompt
+from ldm_lab.core.layout import Layout
 from ldm_lab.core.seeding import derive_seed
+from ldm_lab.data.annotations import layout_of, read_map, read_mask
+from ldm_lab.data.metadata import METADATA, Example, read_metadata
 
-METADATA = "metadata.jsonl"
+S, T = TypeVar("S"), TypeVar("T")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_BAD_SHARE = 0.05  # beyond it the folder is wrong rather than a few pictures
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One picture of a folder.
-
-    Attributes:
-        name: Path inside the folder, with forward slashes.
-        label: Index of its class folder, or None.
-        captions: Its captions; none without metadata.jsonl.
-    """
-
-    name: str
-    label: int | None = None
-    captions: tuple[str, ...] = ()
 
 
 class ImageFolder:
@@ -41,26 +27,29 @@ class ImageFolder:
 
     The order is that of the names, whatever the file system says. Three layouts are understood:
     ``metadata.jsonl``: one ``{"file_name": …, "text": …}`` a line, as in Hugging Face's imagefolder ("caption" serves
-    as well as "text", and a list of captions gives variants); only the pictures it names belong to the data set.
-    ``CLASS/picture``: one folder a class. Pictures alone: neither captions nor labels.
+    as well as "text", and a list of captions gives variants), and also ``class``, ``boxes``, ``map`` and ``mask``; only
+    the pictures it names belong to the data set.
+    ``CLASS/picture``: one folder a class. Pictures alone: nothing is said of them.
 
-    Every picture is read once at the start, so that a damaged one is found before training rather than in its midst.
+    Everything is read once at the start, so that what is damaged or wrong is found before training rather than in its
+    midst.
 
     Args:
         path: The folder.
         size: Height and width of the images returned.
-        flip: Whether images are mirrored at random; captions and labels do not follow.
+        flip: Whether images are mirrored at random; what is said of them does not follow.
         seed: Which random mirrorings.
         strict: Whether one damaged picture is an error, rather than skipped and listed in ``skipped``.
 
     Attributes:
         examples: The readable pictures, in order.
-        class_names: Names of the class folders, in the order of the labels; None without class folders.
+        class_names: Names of the classes, in the order of the labels; None without classes.
+        num_map_classes: Number of classes in the semantic maps; None without maps.
         skipped: Name and reason of each damaged picture.
 
     Raises:
-        DataError: If the folder is missing, unreadable, empty or of mixed layout, if metadata.jsonl is wrong, or if
-            more than 5 % of the pictures are damaged.
+        DataError: If the folder is missing, unreadable, empty or of mixed layout, if metadata.jsonl or a file that it
+            names is wrong, or if more than 5 % of the pictures are damaged.
     """
 
     def __init__(
@@ -71,10 +60,15 @@ class ImageFolder:
         self.path = Path(path).expanduser()
         self.size, self.flip, self.seed = size, flip, seed
         self.class_names, found = _find_examples(self.path)
-        problems = _find_damage(self.path, found)
-        self.skipped = {example.name: problem for example, problem in zip(found, problems, strict=True) if problem}
+        inspected = _parallel(lambda example: _inspect(self.path / example.name), found)
+        self.skipped = {
+            example.name: seen for example, seen in zip(found, inspected, strict=True) if isinstance(seen, str)
+        }
         self.examples = tuple(example for example in found if example.name not in self.skipped)
+        self._sizes = [seen for seen in inspected if not isinstance(seen, str)]
         _judge_damage(self.path, self.skipped, total=len(found), strict=strict)
+        self.num_map_classes = self._count_map_classes()
+        self._check_boxes_and_masks()
 
     def __len__(self) -> int:
         """Number of readable pictures."""
@@ -87,8 +81,7 @@ class ImageFolder:
 
     def images(self, indices: Iterable[int], *, variant: int = 0) -> Tensor:
         """Images in [-1, 1]; another ``variant`` (an epoch, say) mirrors anew. (B, 3, size, size)"""
-        with ThreadPoolExecutor() as pool:
-            return to_tensor(list(pool.map(lambda index: self._image(index, variant), indices)))
+        return to_tensor(_parallel(lambda index: self._image(index, variant), indices))
 
     def captions(self, indices: Iterable[int], *, variant: int = 0) -> list[str]:
         """One caption for each index; another ``variant`` takes the next where there are several.
@@ -108,8 +101,83 @@ class ImageFolder:
             DataError: If the folder has no classes.
         """
         if self.class_names is None:
-            raise DataError(f"{self.path} has no classes; put the pictures into one folder for each class")
+            raise DataError(
+                f"{self.path} has no classes; put the pictures into one folder for each class, or a class into every "
+                f"line of {METADATA}"
+            )
         return [self.examples[index].label for index in indices]
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether it is known what lies where in the pictures."""
+        return self.examples[0].boxes is not None
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the pictures have masks of their own."""
+        return self.examples[0].mask_name is not None
+
+    def layouts(self, indices: Iterable[int]) -> list[Layout]:
+        """Boxes of each picture, as shares of the square that ``images`` returns.
+
+        Raises:
+            DataError: If the folder has no boxes.
+        """
+        if not self.has_boxes:
+            raise DataError(
+                f'{self.path} has no boxes; write "boxes": [{{"label": "cat", "box": [left, top, right, bottom]}}] '
+                f"into every line of {METADATA}"
+            )
+        return [self._layouts[index] for index in indices]
+
+    def maps(self, indices: Iterable[int]) -> list[Tensor]:
+        """Semantic map of each picture, int64 (size, size).
+
+        Raises:
+            DataError: If the folder has no maps.
+        """
+        if self.num_map_classes is None:
+            raise DataError(f'{self.path} has no semantic maps; write "map": "file.png" into every line of {METADATA}')
+        return _parallel(self._map, indices)
+
+    def masks(self, indices: Iterable[int]) -> list[Tensor]:
+        """Mask of each picture, 1 = repaint. (1, size, size)
+
+        Raises:
+            DataError: If the folder has no masks.
+        """
+        if not self.has_masks:
+            raise DataError(f'{self.path} has no masks; write "mask": "file.png" into every line of {METADATA}')
+        return _parallel(self._mask, indices)
+
+    @cached_property
+    def _layouts(self) -> list[Layout]:
+        return [layout_of(example, size) for example, size in zip(self.examples, self._sizes, strict=True)]
+
+    def _count_map_classes(self) -> int | None:
+        """Read all maps once."""
+        if not self.examples or self.examples[0].map_name is None:
+            return None
+        return 1 + max(_parallel(lambda index: int(self._map(index).max()), range(len(self))))
+
+    def _check_boxes_and_masks(self) -> None:
+        """Read all boxes and masks once."""
+        if self.examples and self.has_boxes:
+            self.layouts([0])
+        if self.examples and self.has_masks:
+            self.masks(range(len(self)))
+
+    def _map(self, index: int) -> Tensor:
+        example = self.examples[index]
+        assert example.map_name is not None, "a folder has maps for all of its pictures, or for none"
+        path, sizes = self.path / example.map_name, self._sizes[index]
+        return read_map(path, picture_size=sizes, size=self.size, place=example.place)
+
+    def _mask(self, index: int) -> Tensor:
+        example = self.examples[index]
+        assert example.mask_name is not None, "a folder has masks for all of its pictures, or for none"
+        path, sizes = self.path / example.mask_name, self._sizes[index]
+        return read_mask(path, picture_size=sizes, size=self.size, place=example.place)
 
     def _image(self, index: int, variant: int) -> Image.Image:
         name = self.examples[index].name
@@ -130,7 +198,7 @@ def _find_examples(folder: Path) -> tuple[tuple[str, ...] | None, list[Example]]
     if not names:
         raise DataError(f"{folder} holds no pictures; put some there ({', '.join(SUFFIXES)})")
     if (folder / METADATA).exists():
-        return None, sorted(_read_metadata(folder, frozenset(names)), key=lambda example: example.name)
+        return read_metadata(folder, frozenset(names))
     alone = [name for name in names if "/" not in name]
     if len(alone) == len(names):
         return None, [Example(name) for name in names]
@@ -157,75 +225,18 @@ def _refuse_unreadable(error: OSError) -> NoReturn:
     raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
 
 
-def _read_metadata(folder: Path, names: frozenset[str]) -> Iterator[Example]:
-    lines: dict[str, int] = {}
-    for number, line in _numbered_lines(folder / METADATA):
-        place = f"{folder / METADATA}, line {number}"
-        entry = _parse_line(line, place)
-        name = _file_name(entry, place, names)
-        if name in lines:
-            raise DataError(
-                f"{place}: {name} has its captions in line {lines[name]} already; give both as a list there"
-            )
-        lines[name] = number
-        yield Example(name, captions=_entry_captions(entry, place))
-    if not lines:
-        raise DataError(f"{folder / METADATA} is empty; it needs one JSON object a line for each picture")
-
-
-def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _inspect(path: Path) -> tuple[int, int] | str:
+    """Width and height of a picture, or why it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _parse_line(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        entry = parse_json(line.removeprefix(b"\xef\xbb\xbf"), source=place)  # some editors begin a file with this mark
-    except CheckpointFormatError as error:
-        raise DataError(str(error)) from error
-    if not isinstance(entry, dict):
-        raise DataError(f'{place} is {entry!r}; it must be an object such as {{"file_name": "a.png", "text": "…"}}')
-    return entry
-
-
-def _file_name(entry: dict[str, Any], place: str, names: frozenset[str]) -> str:
-    name = entry.get("file_name")
-    if not isinstance(name, str):
-        raise DataError(f"{place}: file_name is {name!r}; it must be the name of a picture")
-    normal = os.path.normpath(name).replace(os.sep, "/")
-    if normal not in names:
-        raise DataError(f"{place}: there is no picture {name!r} in the folder; add it or remove the line")
-    return normal
-
-
-def _entry_captions(entry: dict[str, Any], place: str) -> tuple[str, ...]:
-    value = entry.get("text", entry.get("caption"))
-    captions = tuple(value) if isinstance(value, list) else (value,)
-    if not captions or not all(isinstance(caption, str) for caption in captions):
-        raise DataError(f"{place}: text is {value!r}; it must be a caption or a list of captions")
-    for caption in captions:
-        try:
-            clean_prompt(caption)
-        except RequestError as error:
-            raise DataError(f"{place}: {error}") from error
-    return captions
-
-
-def _find_damage(folder: Path, examples: Sequence[Example]) -> list[str | None]:
-    """For each picture why it cannot be read, or None."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda example: _damage(folder / example.name), examples))
-
-
-def _damage(path: Path) -> str | None:
-    try:
-        read_image(path)
+        return read_image(path).size
     except ImageError as error:
         return str(error)
-    return None
+
+
+def _parallel(function: Callable[[S], T], items: Iterable[S]) -> list[T]:
+    """Apply a function that mostly decodes pictures, which holds no lock."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(function, items))
 
 
 def _judge_damage(folder: Path, skipped: dict[str, str], *, total: int, strict: bool) -> None:

@@ -57,6 +57,8 @@ HELD_OUT_PAIRS = frozenset(
 )
 _ALL_PAIRS = tuple((shape, color) for shape in SHAPES for color in COLORS)
 _TRAINED_PAIRS = tuple(pair for pair in _ALL_PAIRS if pair not in HELD_OUT_PAIRS)
+CLASS_NAMES = tuple(f"{color} {shape}" for shape, color in _TRAINED_PAIRS)  # 56; no one learns a class never shown
+MAP_CLASS_NAMES = ("background", *SHAPES)  # of semantic maps
 
 PLACES = ("center", "left", "right", "top", "bottom", "top left", "top right", "bottom left", "bottom right")
 OPPOSITES = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
@@ -90,9 +92,9 @@ class SceneObject:
         return size_word(self.radius)
 
     @property
-    def class_label(self) -> int:
-        """Index of the (shape, colour) pair, below 64."""
-        return SHAPES.index(self.shape) * len(COLORS) + list(COLORS).index(self.color)
+    def class_label(self) -> int | None:
+        """Index into ``CLASS_NAMES``; None for a pair that training never shows."""
+        return None if self.pair in HELD_OUT_PAIRS else _TRAINED_PAIRS.index(self.pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,13 @@ class Scene:
         return relation_word(self.objects[0], self.objects[1]) if len(self.objects) == 2 else None
 
     @property
-    def class_label(self) -> int:
+    def class_label(self) -> int | None:
         """Label of the first object, for class-conditional models."""
         return self.objects[0].class_label
 
     def boxes(self) -> tuple[Box, ...]:
         """Tight boxes around the visible pixels of each object at 64 x 64."""
-        return tuple(_tight_box(coverage[0] > 0.5) for coverage in _layers([self], int(CANVAS)))
+        return tight_boxes([self])[0]
 
     def flipped(self) -> "Scene":
         """The scene in a vertical mirror: left and right change places."""
@@ -182,13 +184,22 @@ def render(scenes: Sequence[Scene], size: int = 64) -> Tensor:
 
 
 def semantic_map(scenes: Sequence[Scene], size: int = 64) -> Tensor:
-    """Class of every pixel: 0 for the background, 1 + index into ``SHAPES`` for an object. int64 (B, size, size)"""
+    """Class of every pixel, an index into ``MAP_CLASS_NAMES``. int64 (B, size, size)"""
     labels = torch.zeros(len(scenes), size, size, dtype=torch.int64)
     for layer, coverage in enumerate(_layers(scenes, size)):
         rows = _having(scenes, layer)
         index = torch.tensor([1 + SHAPES.index(scenes[row].objects[layer].shape) for row in rows])
         labels[rows] = torch.where(coverage > 0.5, index[:, None, None], labels[rows])
     return labels
+
+
+def tight_boxes(scenes: Sequence[Scene]) -> list[tuple[Box, ...]]:
+    """For each scene, tight boxes around the visible pixels of its objects at 64 x 64."""
+    found: list[list[Box]] = [[] for _ in scenes]
+    for layer, coverage in enumerate(_layers(scenes, int(CANVAS))):
+        for row, mask in zip(_having(scenes, layer), coverage > 0.5, strict=True):
+            found[row].append(_tight_box(mask))
+    return [tuple(boxes) for boxes in found]
 
 
 def palette(colors: Sequence[tuple[int, int, int]]) -> Tensor:

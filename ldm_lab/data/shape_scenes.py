@@ -1,13 +1,14 @@
-"""The endless data set of scenes: images, captions and labels by index, each made on demand."""
+"""The endless data set of scenes: images and all that can be said of them by index, each made on demand."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from ldm_lab.core.layout import Layout, LayoutObject
 from ldm_lab.core.seeding import derive_seed
 from ldm_lab.data.captions import Caption, caption
-from ldm_lab.data.scenes import Scene, Split, render, sample_scene
+from ldm_lab.data.scenes import CANVAS, Scene, Split, render, sample_scene, semantic_map, tight_boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,25 @@ class ShapeScenes:
     def captions(self, indices: Iterable[int], *, variant: int = 0) -> list[Caption]:
         """One caption for each index; another ``variant`` phrases it anew."""
         return [caption(scene, self.caption_seed(i, variant)) for i, scene in self._numbered(indices)]
+
+    def labels(self, indices: Iterable[int]) -> list[int | None]:
+        """Class of the first object of each scene, an index into ``CLASS_NAMES``."""
+        return [scene.class_label for scene in self.scenes(indices)]
+
+    def layouts(self, indices: Iterable[int]) -> list[Layout]:
+        """Shape, colour and tight box of every object."""
+        scenes = self.scenes(indices)
+        return [
+            tuple(
+                LayoutObject(item.pair, (box[0] / CANVAS, box[1] / CANVAS, box[2] / CANVAS, box[3] / CANVAS))
+                for item, box in zip(scene.objects, boxes, strict=True)
+            )
+            for scene, boxes in zip(scenes, tight_boxes(scenes), strict=True)
+        ]
+
+    def maps(self, indices: Iterable[int]) -> list[Tensor]:
+        """Semantic map of each scene, int64 (size, size)."""
+        return list(semantic_map(self.scenes(indices), self.size))
 
     def caption_seed(self, index: int, variant: int = 0) -> int:
         """The seed with which ``captions`` phrases an example."""

@@ -3,17 +3,24 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from ldm_lab.core.config import check, setting, to_dict
-from ldm_lab.core.errors import ConfigError, DataError
+from ldm_lab.core.errors import ConfigError
+from ldm_lab.core.layout import Layout
+from ldm_lab.core.masks import MaskedPicture
+from ldm_lab.core.seeding import derive_seed
+from ldm_lab.data.annotations import mirrored_layout
+from ldm_lab.data.degradations import Degradation, bicubic, practical
 from ldm_lab.data.folders import ImageFolder
+from ldm_lab.data.masks import random_mask
+from ldm_lab.data.scenes import CLASS_NAMES, COLORS, MAP_CLASS_NAMES, SHAPES
 from ldm_lab.data.shape_scenes import ShapeScenes
 
-ConditionKind = Literal["none", "caption", "class"]
+ConditionKind = Literal["none", "caption", "class", "layout", "semantic", "low-resolution", "masked"]
 
 
 class ImageSource(Protocol):
@@ -27,6 +34,12 @@ class ImageSource(Protocol):
 
     def labels(self, indices: Iterable[int]) -> Sequence[int | None]:
         """The class of each image."""
+
+    def layouts(self, indices: Iterable[int]) -> Sequence[Layout]:
+        """What is where in each image."""
+
+    def maps(self, indices: Iterable[int]) -> Sequence[Tensor]:
+        """The class of every pixel of each image. (H, W)"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +75,7 @@ class Mirrored:
         """Images in [-1, 1]. (B, 3, size, size)"""
         indices = list(indices)
         x = self.folder.images(self._plain(indices))
-        is_mirrored = torch.tensor([index >= len(self.folder) for index in indices])
+        is_mirrored = torch.tensor([self._is_mirrored(index) for index in indices])
         return torch.where(is_mirrored[:, None, None, None], x.flip(-1), x)
 
     def captions(self, indices: Iterable[int], *, variant: int = 0) -> list[str]:
@@ -72,6 +85,31 @@ class Mirrored:
     def labels(self, indices: Iterable[int]) -> list[int | None]:
         """A mirror image is of the same class."""
         return self.folder.labels(self._plain(indices))
+
+    def layouts(self, indices: Iterable[int]) -> list[Layout]:
+        """Boxes are mirrored with their picture."""
+        indices = list(indices)
+        layouts = self.folder.layouts(self._plain(indices))
+        return [
+            mirrored_layout(layout) if self._is_mirrored(i) else layout
+            for i, layout in zip(indices, layouts, strict=True)
+        ]
+
+    def maps(self, indices: Iterable[int]) -> list[Tensor]:
+        """Maps are mirrored with their picture."""
+        indices = list(indices)
+        return self._mirror(indices, self.folder.maps(self._plain(indices)))
+
+    def masks(self, indices: Iterable[int]) -> list[Tensor]:
+        """Masks are mirrored with their picture."""
+        indices = list(indices)
+        return self._mirror(indices, self.folder.masks(self._plain(indices)))
+
+    def _mirror(self, indices: Sequence[int], tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [x.flip(-1) if self._is_mirrored(i) else x for i, x in zip(indices, tensors, strict=True)]
+
+    def _is_mirrored(self, index: int) -> bool:
+        return index >= len(self.folder)
 
     def _plain(self, indices: Iterable[int]) -> list[int]:
         return [index % len(self.folder) for index in indices]
@@ -102,32 +140,102 @@ def source_identity(config: DataConfig, source: ImageSource) -> dict[str, Any]:
 
 
 def known_condition(source: ImageSource) -> ConditionKind:
-    """What a data set says about its images."""
+    """What a data set says about its images; captions before classes before boxes before maps."""
     folder = _folder_of(source)
     if folder is None or folder.has_captions:
         return "caption"
-    return "none" if folder.class_names is None else "class"
+    if folder.class_names is not None:
+        return "class"
+    if folder.has_boxes:
+        return "layout"
+    return "none" if folder.num_map_classes is None else "semantic"
 
 
 def class_names(source: ImageSource) -> tuple[str, ...] | None:
-    """Names of the classes in the order of their labels; None where there are no class folders."""
+    """Names of the classes in the order of their labels; None where there are no classes."""
     folder = _folder_of(source)
-    return None if folder is None else folder.class_names
+    return CLASS_NAMES if folder is None else folder.class_names
 
 
-def conditions(source: ImageSource, indices: Sequence[int], *, kind: ConditionKind, variant: int = 0) -> list[Any]:
-    """Raw conditions y of some examples.
+def map_class_names(source: ImageSource) -> tuple[str, ...] | None:
+    """Names of the classes of semantic maps, numbers for those of a folder; None where there are no maps."""
+    folder = _folder_of(source)
+    if folder is None:
+        return MAP_CLASS_NAMES
+    return None if folder.num_map_classes is None else tuple(map(str, range(folder.num_map_classes)))
+
+
+def vocabularies(source: ImageSource) -> tuple[tuple[str, ...], ...] | None:
+    """Words that objects of layouts are called by, first, second … of each; None where there are no boxes."""
+    folder = _folder_of(source)
+    if folder is None:
+        return SHAPES, tuple(COLORS)
+    if not folder.has_boxes:
+        return None
+    names = [item.names for layout in folder.layouts(range(len(folder))) for item in layout]
+    return tuple(tuple(sorted(set(words))) for words in zip(*names, strict=True))
+
+
+def conditions(
+    source: ImageSource,
+    indices: Sequence[int],
+    *,
+    kind: ConditionKind,
+    variant: int = 0,
+    factor: int = 4,
+    degradation: Degradation = "bicubic",
+) -> list[Any]:
+    """Raw conditions y of some examples; see ``ldm_lab.conditioning`` for what each kind is.
+
+    Args:
+        source: The data set.
+        indices: Which examples.
+        kind: Which kind.
+        variant: Another one (an epoch, say) phrases captions and draws masks and degradations anew.
+        factor: How many times smaller low-resolution images are.
+        degradation: How they are made.
 
     Raises:
         DataError: If the data set does not have that kind.
+        ConfigError: If there is no such kind.
     """
     if kind == "none":
         return [None] * len(indices)
     if kind == "caption":
         return [str(caption) for caption in source.captions(indices, variant=variant)]
-    if isinstance(source, ShapeScenes):
-        raise DataError("the built-in scenes are described by captions, not by classes; choose a text conditioner")
-    return list(source.labels(indices))
+    if kind == "class":
+        return list(source.labels(indices))
+    if kind == "layout":
+        return list(source.layouts(indices))
+    if kind == "semantic":
+        return list(source.maps(indices))
+    if kind == "low-resolution":
+        return _low_resolution(source, indices, variant=variant, factor=factor, degradation=degradation)
+    if kind == "masked":
+        return _masked(source, indices, variant=variant)
+    raise ConfigError(f"there is no kind of condition {kind!r}; choose one of {', '.join(get_args(ConditionKind))}")
+
+
+def _low_resolution(
+    source: ImageSource, indices: Sequence[int], *, variant: int, factor: int, degradation: Degradation
+) -> list[Tensor]:
+    """Each image made smaller. (3, H/factor, W/factor)"""
+    x = source.images(indices)
+    if degradation == "bicubic":
+        return list(bicubic(x, factor=factor))
+    seeds = [derive_seed("low-resolution", index, variant) for index in indices]
+    return [practical(image, seed=seed, factor=factor) for image, seed in zip(x, seeds, strict=True)]
+
+
+def _masked(source: ImageSource, indices: Sequence[int], *, variant: int) -> list[MaskedPicture]:
+    """Each image with its own mask, or with a drawn one where the data set has none."""
+    x, folder = source.images(indices), _folder_of(source)
+    if folder is not None and folder.has_masks:
+        masks = source.masks(indices)  # type: ignore[attr-defined]
+    else:
+        height, width = x.shape[-2:]
+        masks = [random_mask(width, height, seed=derive_seed("masked", index, variant)) for index in indices]
+    return [MaskedPicture(image, mask) for image, mask in zip(x, masks, strict=True)]
 
 
 def caption_corpus(source: ImageSource, indices: Sequence[int]) -> list[str]:
@@ -154,4 +262,8 @@ def _digest(folder: ImageFolder) -> str:
     for example in folder.examples:
         size = (folder.path / example.name).stat().st_size
         digest.update(repr((example.name, size, example.label, example.captions)).encode())
+        files = [name for name in (example.map_name, example.mask_name) if name is not None]
+        if files or example.boxes is not None:
+            sizes = [(folder.path / name).stat().st_size for name in files]
+            digest.update(repr((example.boxes, files, sizes)).encode())
     return digest.hexdigest()

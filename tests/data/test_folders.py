@@ -155,6 +155,81 @@ def test_wrong_metadata_is_refused_with_its_line(tmp_path, line, message):
         ImageFolder(tmp_path, size=SIZE)
 
 
+CAT = {"label": "cat", "box": [0, 0, 4, 4]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"kaption": "x"}, {"kaption": "y"}, r"line 1 says nothing that is known, only \['file_name', 'kaption'\]"),
+        ({"class": "x"}, {"class": 3}, "line 2: class is 3"),
+        ({"class": "x"}, {"text": "y", "class": " "}, "line 2: class is ' '"),
+        ({"class": "x"}, {}, "line 2: class is None; it must be the name of a class, and every line needs one"),
+        ({"boxes": []}, {"boxes": CAT}, "line 2: boxes is {'label'.*; it must be a list"),
+        ({"boxes": []}, {}, "line 2: boxes is None"),
+        ({"boxes": []}, {"boxes": [{"label": "cat"}]}, r"line 2: a box is {'label': 'cat'}; it must be such as"),
+        ({"boxes": []}, {"boxes": [CAT | {"label": []}]}, r"line 2: a label is \[\]"),
+        ({"boxes": []}, {"boxes": [CAT | {"label": ["a", 1]}]}, r"line 2: a label is \['a', 1\]"),
+        ({"boxes": []}, {"boxes": [CAT | {"box": [0, 0, 4]}]}, r"line 2: the box of cat is \[0, 0, 4\]; it must be"),
+        ({"boxes": []}, {"boxes": [CAT | {"box": [0, True, 4, 4]}]}, r"line 2: the box of cat is \[0, True, 4, 4\]"),
+        ({"boxes": []}, {"boxes": [CAT | {"box": [4, 0, 4, 4]}]}, "line 2: .*left must be less than right"),
+        ({"boxes": []}, {"boxes": [CAT | {"box": [0, 5, 4, 4]}]}, "line 2: .*top less than bottom"),
+        ({"boxes": []}, {"boxes": [CAT | {"box": [0, 0, 9, 8]}]}, "line 2: .* the picture has 8 x 8 pixels"),
+        ({"boxes": []}, {"boxes": [CAT | {"box": [-1, 0, 4, 8]}]}, r"line 2: the box of cat is \[-1, 0, 4, 8\], but"),
+        ({"boxes": [CAT]}, {"boxes": [CAT | {"label": ["cat", "red"]}]}, r"line 2: .* another is \['cat'\]"),
+        ({"map": "a.png"}, {}, "line 2: map is None; it must be the name of a file in the folder, in every line"),
+        ({"map": "m.png"}, {"map": "no.png"}, r"line 2: there is no file 'no\.png' in the folder for its map"),
+        ({"map": "m.png"}, {"map": "../b.png"}, r"line 2: there is no file '\.\./b\.png' in the folder"),
+        ({"map": "m.png"}, {"map": "a.png"}, r"line 2: the map a\.png has mode RGB; save the numbers"),
+        ({"map": "m.png"}, {"map": "deep.png"}, r"line 2: the map deep\.png has mode I;16"),
+        ({"map": "m.png"}, {"map": "m.jpg"}, r"line 2: the map m\.jpg cannot be read .* use PNG"),
+        ({"map": "m.png"}, {"map": "wide.png"}, "line 2: its map has 9 x 8 pixels, the picture 8 x 8"),
+        ({"mask": "m.png"}, {"mask": "wide.png"}, "line 2: its mask has 9 x 8 pixels, the picture 8 x 8"),
+        ({"mask": "m.png"}, {"mask": "metadata.jsonl"}, r"line 2: the mask metadata\.jsonl cannot be used"),
+        ({"mask": "m.png"}, {"mask": "ones.png"}, r"line 2: the mask ones\.png cannot be used: .* no value above 1"),
+    ],
+)
+def test_what_cannot_be_said_of_a_picture_is_refused_with_its_line(tmp_path, first, second, message):
+    save(tmp_path, ["a.png", "b.png"])
+    for name, width in (("m.png", 8), ("m.jpg", 8), ("wide.png", 9)):
+        Image.new("L", (width, 8), 0).save(tmp_path / name)
+    Image.new("L", (8, 8), 1).save(tmp_path / "ones.png")
+    Image.fromarray(np.ones((8, 8), dtype=np.uint16)).save(tmp_path / "deep.png")
+    describe(tmp_path, {"file_name": "a.png"} | first, {"file_name": "b.png"} | second)
+    with pytest.raises(DataError, match=message):
+        ImageFolder(tmp_path, size=SIZE)
+
+
+def test_maps_keep_their_numbers_with_or_without_a_palette(tmp_path):
+    save(tmp_path, ["a.png", "b.png"])
+    numbers = np.arange(64, dtype=np.uint8).reshape(8, 8) % 5
+    grey = Image.fromarray(numbers)
+    grey.save(tmp_path / "grey.png")
+    coloured = grey.copy()
+    coloured.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9, 80, 90, 100])
+    coloured.save(tmp_path / "palette.png")
+    describe(tmp_path, {"file_name": "a.png", "map": "grey.png"}, {"file_name": "b.png", "map": "palette.png"})
+    data = ImageFolder(tmp_path, size=SIZE)
+    assert data.num_map_classes == 5
+    for found in data.maps([0, 1]):
+        torch.testing.assert_close(found, torch.from_numpy(numbers).long(), rtol=0, atol=0)
+
+
+def test_all_that_is_known_may_be_said_together(tmp_path):
+    save(tmp_path, ["a.png", "b.png"])
+    describe(
+        tmp_path,
+        {"file_name": "b.png", "class": "dog", "text": "one dog", "boxes": []},
+        {"file_name": "a.png", "class": "cat", "text": ["a cat", "one cat"], "boxes": [CAT]},
+    )
+    data = ImageFolder(tmp_path, size=SIZE)
+    assert (data.class_names, data.labels([0, 1])) == (("cat", "dog"), [0, 1])
+    assert data.captions([0, 1], variant=1) == ["one cat", "one dog"]
+    assert [item.names for layout in data.layouts([0, 1]) for item in layout] == [("cat",)]
+    with pytest.raises(DataError, match='has no masks; write "mask"'):
+        data.masks([0])
+
+
 def test_metadata_that_is_empty_or_no_text_is_refused(tmp_path):
     save(tmp_path, ["a.png"])
     describe(tmp_path)

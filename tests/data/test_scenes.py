@@ -11,6 +11,7 @@ from ldm_lab.core.images import to_uint8
 from ldm_lab.data.scenes import (
     BACKGROUNDS,
     CANVAS,
+    CLASS_NAMES,
     COLORS,
     HELD_OUT_PAIRS,
     OPPOSITES,
@@ -26,6 +27,7 @@ from ldm_lab.data.scenes import (
     render,
     sample_scene,
     semantic_map,
+    tight_boxes,
 )
 
 SPLITS = ("train", "test", "unseen")
@@ -146,11 +148,20 @@ def test_single_objects_have_a_place_and_two_a_relation():
     assert (double.place, double.relation) == (None, "left of")
 
 
-def test_class_labels_number_the_pairs():
-    labels = {SceneObject(shape, color, 32, 32, 8).class_label for shape in SHAPES for color in COLORS}
-    assert labels == set(range(64))
-    scene = Scene((SceneObject("square", "orange", 15, 32, 8), at(50, 32)), "white")
-    assert scene.class_label == 1 * 8 + 1
+def test_class_labels_number_the_pairs_that_training_shows():
+    items = [SceneObject(shape, color, 32, 32, 8) for shape in SHAPES for color in COLORS]
+    shown = [item for item in items if item.pair not in HELD_OUT_PAIRS]
+    assert [item.class_label for item in shown] == list(range(56))
+    assert all(CLASS_NAMES[item.class_label] == f"{item.color} {item.shape}" for item in shown)
+    assert {item.class_label for item in items if item.pair in HELD_OUT_PAIRS} == {None}
+    scene = Scene((SceneObject("star", "red", 20, 20, 8), SceneObject("ring", "blue", 50, 50, 8)), "white")
+    assert scene.class_label == CLASS_NAMES.index("red star")
+
+
+def test_boxes_of_many_scenes_are_those_of_each():
+    scenes = [sample_scene(3, index) for index in range(12)]
+    assert tight_boxes(scenes) == [scene.boxes() for scene in scenes]
+    assert {len(boxes) for boxes in tight_boxes(scenes)} == {1, 2}
 
 
 def test_an_image_does_not_depend_on_its_batch():

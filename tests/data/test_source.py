@@ -6,7 +6,10 @@ import torch
 from PIL import Image
 
 from ldm_lab.core.errors import ConfigError, DataError
+from ldm_lab.core.layout import LayoutObject
+from ldm_lab.data.degradations import bicubic
 from ldm_lab.data.folders import ImageFolder
+from ldm_lab.data.scenes import CLASS_NAMES, COLORS, MAP_CLASS_NAMES, SHAPES
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.data.source import (
     DataConfig,
@@ -15,9 +18,11 @@ from ldm_lab.data.source import (
     class_names,
     conditions,
     known_condition,
+    map_class_names,
     open_source,
     source_identity,
     source_length,
+    vocabularies,
 )
 
 
@@ -55,7 +60,8 @@ def test_without_a_path_the_source_is_the_built_in_world():
     source = open_source(DataConfig(seed=4, size=32))
     assert source == ShapeScenes(seed=4, size=32)
     assert source_length(source) is None
-    assert (known_condition(source), class_names(source)) == ("caption", None)
+    assert (known_condition(source), class_names(source)) == ("caption", CLASS_NAMES)
+    assert (map_class_names(source), vocabularies(source)) == (("background", *SHAPES), (SHAPES, tuple(COLORS)))
     captions = conditions(source, [3, 5], kind="caption", variant=2)
     assert captions == [str(caption) for caption in source.captions([3, 5], variant=2)]
     assert all(type(caption) is str for caption in captions)
@@ -87,9 +93,119 @@ def test_pictures_alone(tmp_path):
     assert known_condition(open_source(config(tmp_path))) == "none"
 
 
-def test_scenes_have_no_classes():
-    with pytest.raises(DataError, match="built-in scenes are described by captions"):
-        conditions(ShapeScenes(), [0], kind="class")
+def test_every_kind_of_condition_of_a_scene_describes_the_same_scene():
+    source = ShapeScenes(size=32)
+    for index, scene in enumerate(source.scenes(range(20))):
+        (label,) = conditions(source, [index], kind="class")
+        (layout,) = conditions(source, [index], kind="layout")
+        (semantic,) = conditions(source, [index], kind="semantic")
+        first = scene.objects[0]
+        assert CLASS_NAMES[label] == f"{first.color} {first.shape}"
+        assert [item.names for item in layout] == [item.pair for item in scene.objects]
+        for item, kept in zip(scene.objects, layout, strict=True):
+            left, top, right, bottom = kept.box
+            assert left < item.x / 64 < right
+            assert top < item.y / 64 < bottom
+            inside = semantic[int(32 * top) : int(32 * bottom), int(32 * left) : int(32 * right)]
+            assert (inside == MAP_CLASS_NAMES.index(item.shape)).double().mean() > 0.2
+        assert set(semantic.unique().tolist()) == {0} | {1 + SHAPES.index(item.shape) for item in scene.objects}
+
+
+def test_a_pair_never_shown_has_no_class():
+    labels = conditions(ShapeScenes(split="unseen"), range(30), kind="class")
+    assert None in labels
+
+
+def test_low_resolution_images(classes):
+    for source in (ShapeScenes(size=32), open_source(config(classes))):
+        x = source.images([2, 0])
+        found = conditions(source, [2, 0], kind="low-resolution")
+        torch.testing.assert_close(torch.stack(found), bicubic(x))
+        small = conditions(source, [2, 0], kind="low-resolution", factor=2, degradation="practical")
+        assert small[0].shape == (3, x.shape[2] // 2, x.shape[3] // 2)
+    again = [conditions(source, [1], kind="low-resolution", degradation="practical", variant=v)[0] for v in (0, 0, 1)]
+    assert again[0].equal(again[1])
+    assert not again[0].equal(again[2])
+
+
+def test_masks_are_drawn_anew_in_every_epoch():
+    source = ShapeScenes(size=32)
+    first, again, later = (conditions(source, [4, 5], kind="masked", variant=v) for v in (0, 0, 1))
+    assert first[0].image.equal(source.images([4])[0])
+    assert first[0].mask.equal(again[0].mask)
+    assert not first[0].mask.equal(later[0].mask)
+    assert not first[0].mask.equal(first[1].mask)
+    assert conditions(source, [5, 4], kind="masked")[1].mask.equal(first[0].mask)
+
+
+def test_there_is_no_other_kind():
+    with pytest.raises(ConfigError, match="no kind of condition 'smell'; choose one of none, caption, class, layout"):
+        conditions(ShapeScenes(), [0], kind="smell")
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """Two pictures of 12 x 8 with a class, boxes, a map and a mask; the square that is kept begins at x = 2."""
+    save(tmp_path, "a.png", "b.png")
+    for name in "ab":
+        picture = Image.open(tmp_path / f"{name}.png").resize((12, 8))
+        picture.save(tmp_path / f"{name}.png")
+        numbers = np.zeros((8, 12), dtype=np.uint8)
+        numbers[:, 2:4] = 3 if name == "a" else 1
+        Image.fromarray(numbers).save(tmp_path / f"{name}-map.png")
+        Image.fromarray(np.where(numbers > 0, 255, 0).astype(np.uint8)).save(tmp_path / f"{name}-mask.png")
+    boxes = [{"label": ["cat", "black"], "box": [2, 0, 6, 4]}, {"label": ["dog", "white"], "box": [0, 0, 2, 8]}]
+    lines = [
+        {"file_name": "b.png", "class": "sea", "boxes": [], "map": "b-map.png", "mask": "b-mask.png"},
+        {"file_name": "a.png", "class": "land", "boxes": boxes, "map": "a-map.png", "mask": "a-mask.png"},
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return tmp_path
+
+
+def test_everything_said_of_a_picture_follows_its_crop_and_its_mirror(annotated):
+    source = open_source(config(annotated, flip=True))
+    assert (known_condition(source), class_names(source)) == ("class", ("land", "sea"))
+    assert conditions(source, range(4), kind="class") == [0, 1, 0, 1]
+    assert vocabularies(source) == (("cat",), ("black",))  # the dog lies outside of the square
+    plain, empty, mirrored, _ = conditions(source, range(4), kind="layout")
+    assert plain == (LayoutObject(("cat", "black"), (0.0, 0.0, 0.5, 0.5)),)
+    assert mirrored == (LayoutObject(("cat", "black"), (0.5, 0.0, 1.0, 0.5)),)
+    assert empty == ()
+    assert map_class_names(source) == ("0", "1", "2", "3")
+    expected = torch.zeros(8, 8, dtype=torch.int64)
+    expected[:, :2] = 3
+    maps = conditions(source, [0, 2], kind="semantic")
+    assert maps[0].equal(expected)
+    assert maps[1].equal(expected.flip(1))
+    masked = conditions(source, [0, 2], kind="masked", variant=5)
+    assert masked[0].mask.equal((expected > 0).float()[None])
+    assert masked[1].mask.equal((expected > 0).float().flip(1)[None])
+    assert masked[1].image.equal(source.images([2])[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("layout", r'has no boxes; write "boxes": \[{"label"'),
+        ("semantic", 'has no semantic maps; write "map": "file.png"'),
+        ("class", "has no classes; put the pictures into one folder for each class, or a class into every line"),
+    ],
+)
+def test_what_a_folder_does_not_say_is_named(captioned, kind, message):
+    with pytest.raises(DataError, match=message):
+        conditions(open_source(config(captioned)), [0], kind=kind)
+
+
+@pytest.mark.parametrize("change", ["box", "map", "mask"])
+def test_changed_annotations_are_noticed(annotated, change):
+    before = identity(annotated)["pictures"]
+    if change == "box":
+        text = (annotated / "metadata.jsonl").read_text()
+        (annotated / "metadata.jsonl").write_text(text.replace("[2, 0, 6, 4]", "[2, 0, 6, 5]"))
+    else:
+        Image.fromarray(np.eye(8, 12, dtype=np.uint8) * 255).save(annotated / f"a-{change}.png")
+    assert identity(annotated)["pictures"] != before
 
 
 def test_mirror_images_are_examples_of_their_own(captioned):
