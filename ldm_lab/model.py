@@ -5,6 +5,7 @@ looks at z_t, at the step t and at the condition, and predicts what was added. `
 This file holds the parts together and says in which units they speak; LDM (Rombach et al. 2022), figure 3.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,7 +124,7 @@ class LatentDiffusion(nn.Module):
         return self.config.autoencoder.latent_channels, height // factor, width // factor
 
     def encode(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Images → scaled latents.
+        """Images → scaled latents, in fp32 at least, whatever the first stage computes in.
 
         Args:
             x: Images in [-1, 1]. (B, 3, H, W)
@@ -132,22 +133,24 @@ class LatentDiffusion(nn.Module):
         Returns:
             (B, C, H/f, W/f)
         """
-        posterior = self.autoencoder.encode(x)
+        posterior = self.autoencoder.encode(x.to(self._first_stage_dtype))
         z_raw = posterior.mode() if generator is None else posterior.sample(generator)
-        return self.scale_factor * z_raw
+        return self.scale_factor * _at_least_fp32(z_raw)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Scaled latents (B, C, h, w) → images (B, 3, f·h, f·w), about [-1, 1] but not clamped.
+        """Scaled latents (B, C, h, w) → images (B, 3, f·h, f·w), about [-1, 1] but not clamped, in fp32 at least.
 
-        In half precision a decoder can overflow; then it decodes once more in fp32.
+        In half precision a decoder can overflow; then a copy of it decodes once more in fp32.
 
         Raises:
             NonFiniteImageError: If the image holds NaN or infinity nevertheless.
         """
-        x = self.autoencoder.decode(z / self.scale_factor)
-        if not torch.isfinite(x).all():
-            x = self._decode_in_fp32(z)
-        return x
+        dtype = self._first_stage_dtype
+        x = self.autoencoder.decode((z / self.scale_factor).to(dtype))
+        if dtype.itemsize < 4 and not torch.isfinite(x).all():
+            x = copy.deepcopy(self.autoencoder).float().decode(z.float() / self.scale_factor)
+        _check_finite(x, z)
+        return _at_least_fp32(x)
 
     def condition(self, y: Sequence[Any]) -> Conditioning | None:
         """Raw conditions, one an image (prompts, labels …) → what the UNet reads; None for an unconditional model."""
@@ -174,16 +177,19 @@ class LatentDiffusion(nn.Module):
         """
         return self.unet.bind(cond, timesteps, copies=copies)
 
-    def _decode_in_fp32(self, z: Tensor) -> Tensor:
-        dtype = next(self.autoencoder.parameters()).dtype
-        try:
-            x = self.autoencoder.float().decode(z.float() / self.scale_factor)
-        finally:
-            self.autoencoder.to(dtype)
-        if not torch.isfinite(x).all():
-            broken = int((~torch.isfinite(x)).sum())
-            raise NonFiniteImageError(
-                f"the decoder made {broken} values that are not finite from latents of magnitude up to "
-                f"{z.abs().max().item():.3g}; lower the guidance scale or check the latent"
-            )
-        return x
+    @property
+    def _first_stage_dtype(self) -> torch.dtype:
+        return next(self.autoencoder.parameters()).dtype
+
+
+def _at_least_fp32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _check_finite(x: Tensor, z: Tensor) -> None:
+    broken = int((~torch.isfinite(x)).sum())
+    if broken:
+        raise NonFiniteImageError(
+            f"the decoder made {broken} values that are not finite from latents of magnitude up to "
+            f"{z.abs().max().item():.3g}; lower the guidance scale or check the latent"
+        )

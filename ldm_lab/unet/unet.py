@@ -132,8 +132,9 @@ class UNet(nn.Module):
         return {block: (block.modulation(embedding),) for block in self._resnets}
 
     def _context_told(self, cond: Conditioning | None) -> Told:
-        """What spatial transformers are told by the context."""
-        return {block: (block.keys_values(cond.context),) for block in self._transformers}
+        """What spatial transformers are told by the context, which a conditioner may hold in another number format."""
+        dtype = self.conv_in.weight.dtype
+        return {block: (block.keys_values(cond.context.to(dtype)),) for block in self._transformers}
 
     def _time_table(self, timesteps: Tensor, cond: Conditioning | None) -> Callable[[int], Told]:
         """``_time_told`` of every step: from one table, unless a vector makes it differ between conditions."""
