@@ -87,9 +87,9 @@ def checked_pictures(y: Sequence[Any], kind: type, *, name: str) -> list[Any]:
     batch = checked_batch(y)
     for place, item in enumerate(batch):
         if not isinstance(item, kind):
+            given = "None" if item is None else f"of type {type(item).__name__}"
             raise RequestError(
-                f"condition {place} is {item!r:.60} of type {type(item).__name__}; this model needs {name} for every "
-                f"image, as a {kind.__name__}"
+                f"condition {place} is {given}; this model needs {name} ({kind.__name__}) for every image"
             )
     return batch
 

@@ -48,12 +48,12 @@ class MaskedImage(nn.Module):
         super().__init__()
         self.config = config
         self.concat_channels = config.concat_channels
-        self._encode: Encode | None = None
+        self._encode: tuple[Encode, ...] = ()  # a tuple, so that nn.Module registers nothing
         self.register_buffer("_place", torch.empty(0), persistent=False)  # knows the device, as there are no weights
 
     def attach(self, encode: Encode) -> None:
         """Take note of the first stage: images (B, 3, H, W) in [-1, 1] → scaled latents (B, C, h, w)."""
-        self._encode = encode
+        self._encode = (encode,)
 
     def prepare(self, y: Sequence[MaskedPicture]) -> Prepared:
         """Masked pictures → {"visible": (B, 3, H, W), "mask": (B, 1, H, W)} on the CPU.
@@ -71,8 +71,8 @@ class MaskedImage(nn.Module):
     @torch.no_grad()
     def forward(self, prepared: Prepared) -> Conditioning:
         """{"visible": (B, 3, H, W), "mask": (B, 1, H, W)} → concat (B, C + 1, h, w)."""
-        assert self._encode is not None, "LatentDiffusion attaches its first stage"
-        z = self._encode(prepared["visible"])  # (B, C, h, w)
+        assert self._encode, "LatentDiffusion attaches its first stage"
+        z = self._encode[0](prepared["visible"])  # (B, C, h, w)
         mask = latent_mask(prepared["mask"], factor=prepared["mask"].shape[-1] // z.shape[-1])  # (B, 1, h, w)
         return Conditioning(concat=torch.cat([z, 2.0 * mask.to(z) - 1.0], dim=1))
 
