@@ -103,10 +103,15 @@ def edit_steps(
 
 
 def _start_index(timesteps: Tensor, strength: float) -> int | None:
-    """Position where a walk over ``timesteps`` (S,) of this strength begins; None if it takes no step."""
-    steps = timesteps.unique_consecutive()  # second-order samplers visit some twice
+    """Position where a walk over ``timesteps`` (S,) of this strength begins; None if it takes no step.
+
+    Second-order samplers visit some steps twice; the second visit begins what follows.
+    """
+    steps = timesteps.unique_consecutive()
     num_skipped = len(steps) - math.floor(strength * len(steps) + 0.5)
-    return None if num_skipped == len(steps) else int((timesteps == steps[num_skipped]).nonzero()[0])
+    if num_skipped in (0, len(steps)):
+        return None if num_skipped else 0
+    return int((timesteps == steps[num_skipped]).nonzero()[-1])
 
 
 def _diffused(model: Denoiser, plan: Scheduler, z_0: Tensor, *, seeds: Sequence[int], index: int) -> Tensor:

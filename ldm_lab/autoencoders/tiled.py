@@ -1,0 +1,22 @@
+"""Decoding in tiles: less memory, about the same picture; for the same picture see ``low_memory``."""
+
+from torch import Tensor
+
+from ldm_lab.autoencoders.autoencoder import Autoencoder
+from ldm_lab.core.tiles import in_tiles
+
+
+def decode_in_tiles(autoencoder: Autoencoder, z_raw: Tensor, *, size: int = 64, overlap: int = 16) -> Tensor:
+    """Decode overlapping tiles and blend them.
+
+    Args:
+        autoencoder: Any.
+        z_raw: Raw latents. (B, C, h, w)
+        size: Side of a tile in latent numbers.
+        overlap: What neighbours share at least.
+
+    Returns:
+        Images. (B, 3, f·h, f·w)
+    """
+    factor = autoencoder.config.downsampling_factor
+    return in_tiles(lambda part, _: autoencoder.decode(part), z_raw, size=size, overlap=overlap, scale=factor)
