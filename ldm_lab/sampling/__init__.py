@@ -6,6 +6,7 @@ from ldm_lab.sampling.guidance import Condition, ConditionSchedule, Denoiser, Gu
 from ldm_lab.sampling.image_guidance import ImageGuidance, half_squared_error
 from ldm_lab.sampling.interpolation import slerp, slerp_conditions, vary
 from ldm_lab.sampling.inversion import invert_steps
+from ldm_lab.sampling.latent_snr import latent_snr
 from ldm_lab.sampling.masked import Resampling
 from ldm_lab.sampling.patches import Patched
 from ldm_lab.sampling.scheduler import Scheduler
@@ -31,6 +32,7 @@ __all__ = [
     "guide",
     "half_squared_error",
     "invert_steps",
+    "latent_snr",
     "make_scheduler",
     "sample_steps",
     "slerp",

@@ -12,7 +12,6 @@ What the settings have in common, and why:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -24,7 +23,14 @@ from ldm_lab.sampling.light_import import load_lightly
 from ldm_lab.sampling.respacing import Respaced
 from ldm_lab.sampling.scheduler import PREDICTION_TYPES, Scheduler
 
-diffusers = load_lightly(lambda: import_module("diffusers"))
+
+def _import_diffusers() -> Any:
+    import diffusers
+
+    return diffusers
+
+
+diffusers = load_lightly(_import_diffusers)
 
 Build = Callable[[dict[str, Any], Tensor], Scheduler]
 

@@ -57,6 +57,19 @@ def test_overlap_makes_seams_softer(local):
     assert errors[2] < errors[1] < errors[0]
 
 
+@torch.no_grad()
+def test_a_scene_decoded_by_the_shipped_first_stage_keeps_the_stated_tolerance():
+    """A scene twice as large as those trained on; the errors sit at edges of shapes."""
+    from ldm_lab.checkpoints import load_autoencoder, locate_first_stage
+    from ldm_lab.data.shape_scenes import ShapeScenes
+
+    shipped = load_autoencoder(locate_first_stage("shapes-kl-f4")).eval()
+    z_raw = shipped.encode(ShapeScenes(size=128).images([0])).mode()
+    change = 127.5 * (decode_in_tiles(shipped, z_raw, size=24, overlap=8) - shipped.decode(z_raw)).abs()
+    assert change.mean() < 0.3
+    assert (change > 2).double().mean() < 0.01
+
+
 def test_impossible_tiles_are_named(autoencoder):
     with pytest.raises(RequestError, match="the size 8 and the overlap 8"):
         decode_in_tiles(autoencoder, latents(), size=8, overlap=8)
