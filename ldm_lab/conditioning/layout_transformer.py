@@ -28,6 +28,7 @@ class LayoutTransformerConfig:
     depth: int = setting(16, help="Number of layers.", minimum=1, maximum=256)
     num_heads: int = setting(8, help="Attention heads.", minimum=1, maximum=256)
     head_channels: int = setting(64, help="Width of each head.", minimum=1, maximum=1024)
+    pooled: bool = setting(False, help="Also give the condition as one vector, added to the time embedding.")
 
     concat_channels: ClassVar[int] = 0
 
@@ -69,7 +70,6 @@ class LayoutTransformer(TokenTransformer):
 
     null: Layout = ()
     has_null = True
-    vector_dim = None
     concat_channels = 0
 
     def __init__(self, config: LayoutTransformerConfig) -> None:
@@ -80,6 +80,7 @@ class LayoutTransformer(TokenTransformer):
             depth=config.depth,
             num_heads=config.num_heads,
             head_channels=config.head_channels,
+            pooled_padding=config.vocab_size - 1 if config.pooled else None,
         )
         self.config = config
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from ldm_lab.conditioning.conditioner import Encode, Prepared, checked_batch, move
 from ldm_lab.conditioning.record import Conditioning
 from ldm_lab.conditioning.token_transformer import TokenTransformer
-from ldm_lab.conditioning.tokenizer import bound, text_notes, tokenize
+from ldm_lab.conditioning.tokenizer import PAD, bound, text_notes, tokenize
 from ldm_lab.core.config import check, setting
 from ldm_lab.core.prompts import clean_prompt
 
@@ -26,6 +26,7 @@ class TextTransformerConfig:
     depth: int = setting(32, help="Number of layers.", minimum=1, maximum=256)
     num_heads: int = setting(8, help="Attention heads.", minimum=1, maximum=256)
     head_channels: int = setting(64, help="Width of each head.", minimum=1, maximum=1024)
+    pooled: bool = setting(False, help="Also give the condition as one vector, added to the time embedding.")
 
     concat_channels: ClassVar[int] = 0
 
@@ -34,14 +35,14 @@ class TextTransformerConfig:
 
 
 class TextTransformer(TokenTransformer):
-    """Prompts → context tokens (B, max_tokens, width), by a transformer trained from scratch."""
+    """Prompts → context tokens (B, max_tokens, width), and one vector if ``pooled``; trained from scratch."""
 
     null = ""
     has_null = True
-    vector_dim = None
     concat_channels = 0
 
     def __init__(self, config: TextTransformerConfig, tokenizer: Tokenizer) -> None:
+        tokenizer = bound(tokenizer, max_tokens=config.max_tokens, vocab_size=config.vocab_size)
         super().__init__(
             vocab_size=config.vocab_size,
             max_tokens=config.max_tokens,
@@ -49,9 +50,10 @@ class TextTransformer(TokenTransformer):
             depth=config.depth,
             num_heads=config.num_heads,
             head_channels=config.head_channels,
+            pooled_padding=tokenizer.token_to_id(PAD) if config.pooled else None,
         )
         self.config = config
-        self.tokenizer = bound(tokenizer, max_tokens=config.max_tokens, vocab_size=config.vocab_size)
+        self.tokenizer = tokenizer
 
     def attach(self, encode: Encode) -> None:
         """Needs no first stage."""

@@ -31,13 +31,36 @@ class TokenTransformer(nn.Module):
     The tau_theta of LDM (Rombach et al. 2022), appendix E.2.1. As in the reference every token attends to every other,
     padding included, so no mask is needed anywhere. Text and layout are kinds of it rather than holding one, so that
     their parameters have the same names.
+
+    Where it is told which token is padding, it also gives all other tokens as one vector for the time embedding, as
+    SDXL does with its text (Podell et al. 2023, section 2.2). Every block then hears from the first step on which words
+    there are, long before cross-attention has learned where to look.
+
+    Args:
+        vocab_size: Number of different tokens.
+        max_tokens: Tokens of a condition.
+        width: Width of a token.
+        depth: Number of layers.
+        num_heads: Attention heads.
+        head_channels: Width of each head.
+        pooled_padding: The token that is padding, if a vector is wanted; None: context alone.
     """
 
     def __init__(
-        self, *, vocab_size: int, max_tokens: int, width: int, depth: int, num_heads: int, head_channels: int
+        self,
+        *,
+        vocab_size: int,
+        max_tokens: int,
+        width: int,
+        depth: int,
+        num_heads: int,
+        head_channels: int,
+        pooled_padding: int | None = None,
     ) -> None:
         super().__init__()
         self.context_dim = width
+        self.vector_dim = None if pooled_padding is None else width
+        self.pooled_padding = pooled_padding
         self.token_embedding = nn.Embedding(vocab_size, width)
         self.position_embedding = nn.Embedding(max_tokens, width)
         sizes = {"num_heads": num_heads, "head_channels": head_channels}
@@ -46,24 +69,36 @@ class TokenTransformer(nn.Module):
         self.initialize_weights()
 
     def initialize_weights(self) -> None:
-        """Draw the starting values, as GPT-2 does; the reference leaves its linear layers at PyTorch's default.
+        """Draw the starting values.
 
-        Embeddings and linear maps: normal, std 0.02, biases zero.
+        Tokens: normal, std 1, PyTorch's default; positions: a tenth of that. As small as the linear maps, words drown in
+        what the layers add: a context trained so told grounds apart and nothing else.
+        Linear maps: normal, std 0.02, biases zero, as GPT-2 has them.
         Maps that end a residual branch: smaller by sqrt(2 depth), so that the sum of all branches keeps its size.
         Norms: one and zero, PyTorch's default.
         """
         for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
+            if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
+        nn.init.normal_(self.token_embedding.weight)
+        nn.init.normal_(self.position_embedding.weight, std=0.1)
         for layer in self.layers:
             for last in (layer.attn.to_out[0], layer.ff[-1]):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * len(self.layers)))
 
     def forward(self, prepared: Prepared) -> Conditioning:
-        """{"tokens": (B, N)} → context (B, N, D)."""
+        """{"tokens": (B, N)} → context (B, N, D), and a vector (B, D) where padding is known."""
         h = self.token_embedding(prepared["tokens"]) + self.position_embedding.weight  # (B, N, D)
         for layer in self.layers:
             h = layer(h)
-        return Conditioning(context=self.norm(h))
+        context = self.norm(h)
+        return Conditioning(context=context, vector=self._pooled(context, prepared["tokens"]))
+
+    def _pooled(self, context: Tensor, tokens: Tensor) -> Tensor | None:
+        """Sum over all tokens but padding, divided by the root of their number, which keeps the spread. (B, D)"""
+        if self.pooled_padding is None:
+            return None
+        own = (tokens != self.pooled_padding)[..., None]  # (B, N, 1)
+        return (context * own).sum(1) / own.sum(1).clamp(min=1).sqrt()

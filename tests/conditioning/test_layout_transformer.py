@@ -46,6 +46,12 @@ def test_tokens_of_a_layout_by_hand():
     assert tokens.tolist() == [star + circle + nothing, nothing * 3]
 
 
+def test_pooled_vector_sums_the_tokens_of_objects_and_of_nothing_else():
+    cond = build(pooled=True).encode([(STAR, CIRCLE), ()])
+    torch.testing.assert_close(cond.vector[0], cond.context[0, :8].sum(0) / 8**0.5)
+    assert not cond.vector[1].any()
+
+
 def test_corners_are_counted_as_in_taming():
     """The example in its ``tokenize_coordinates``: 16 places; second row, third column is 6, the last one is 15."""
     model = build(vocabularies=(("a",),), grid=4, max_objects=1)

@@ -193,8 +193,8 @@ def test_initialisation_has_the_stated_sizes(tokenizer):
     config = TextTransformerConfig(vocab_size=tokenizer.get_vocab_size(), width=128, depth=2, num_heads=2)
     model = TextTransformer(config, tokenizer)
     for module, std in (
-        (model.token_embedding, 0.02),
-        (model.position_embedding, 0.02),
+        (model.token_embedding, 1.0),
+        (model.position_embedding, 0.1),
         (model.layers[1].attn.to_q, 0.02),
         (model.layers[1].attn.to_out[0], 0.02 / math.sqrt(4)),
         (model.layers[1].ff[0], 0.02),
@@ -202,6 +202,16 @@ def test_initialisation_has_the_stated_sizes(tokenizer):
     ):
         assert module.weight.std().item() == pytest.approx(std, rel=0.05)
     assert all(not layer.ff[0].bias.any() and not layer.attn.to_out[0].bias.any() for layer in model.layers)
+
+
+def test_pooled_vector_sums_the_words_of_a_prompt_and_no_padding(tokenizer):
+    model = build(tokenizer, pooled=True)
+    cond = model.encode(["red circle", ""])
+    words = len(tokenizer.encode("red circle").ids)
+    torch.testing.assert_close(cond.vector[0], cond.context[0, :words].sum(0) / words**0.5)
+    torch.testing.assert_close(cond.vector[1], cond.context[1, :2].sum(0) / 2**0.5)
+    assert model.vector_dim == 16
+    assert build(tokenizer).encode(["red circle"]).vector is None
 
 
 def test_config_survives_json_and_refuses_nonsense():
