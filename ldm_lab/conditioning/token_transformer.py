@@ -71,7 +71,7 @@ class TokenTransformer(nn.Module):
     def initialize_weights(self) -> None:
         """Draw the starting values.
 
-        Tokens: normal, std 1, PyTorch's default; positions: a tenth of that. As small as the linear maps, words drown in
+        Tokens: normal, std 1, PyTorch's default; positions: a tenth of that. As small as the maps, words drown in
         what the layers add: a context trained so told grounds apart and nothing else.
         Linear maps: normal, std 0.02, biases zero, as GPT-2 has them.
         Maps that end a residual branch: smaller by sqrt(2 depth), so that the sum of all branches keeps its size.
