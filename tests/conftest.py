@@ -47,16 +47,17 @@ def make_tiny_model():
             vocab_size=tokenizer.get_vocab_size(), max_tokens=8, width=8, depth=1, num_heads=2, head_channels=4
         )
         y = text if conditioner == "text" else conditioner
+        beside = 0 if y is None else y.concat_channels
         vq = {} if bottleneck is None else {"bottleneck": bottleneck}
         sizes = {"channels": 8, "channel_mult": (1, 2), "num_res_blocks": 1, "norm_groups": 4}
         config = LatentDiffusionConfig(
             autoencoder=AutoencoderConfig(latent_channels=3, scale_factor=0.7, **sizes, **vq),
             unet=UNetConfig(
-                in_channels=3,
+                in_channels=3 + beside,
                 out_channels=3,
                 attention_levels=(1,),
                 num_heads=2,
-                context_dim=None if y is None else 8,
+                context_dim=None if y is None or beside else 8,
                 **sizes,
             ),
             conditioner=y,

@@ -3,6 +3,10 @@
 from ldm_lab.tasks.catalogue import TASKS, Task, task_named
 from ldm_lab.tasks.class_label import ClassToImageSettings
 from ldm_lab.tasks.flow import carry_out, stream
+from ldm_lab.tasks.image_to_image import ImageToImageSettings
+from ldm_lab.tasks.inpainting import InpaintingSettings
+from ldm_lab.tasks.inversion import InversionSettings
+from ldm_lab.tasks.outpainting import OutpaintingSettings
 from ldm_lab.tasks.picture import RunImage
 from ldm_lab.tasks.picture_input import MaskPicture, Picture
 from ldm_lab.tasks.pipeline import Pipeline
@@ -19,9 +23,13 @@ __all__ = [
     "ClassToImageSettings",
     "Environment",
     "GuidedSettings",
+    "ImageToImageSettings",
+    "InpaintingSettings",
+    "InversionSettings",
     "MaskPicture",
     "Origin",
     "Outcome",
+    "OutpaintingSettings",
     "Picture",
     "Pipeline",
     "Plan",

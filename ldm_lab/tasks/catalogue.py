@@ -7,6 +7,10 @@ from typing import Any
 from ldm_lab.core.errors import RequestError
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.class_label import ClassToImageSettings, class_to_image
+from ldm_lab.tasks.image_to_image import ImageToImageSettings, image_to_image
+from ldm_lab.tasks.inpainting import InpaintingSettings, inpainting
+from ldm_lab.tasks.inversion import InversionSettings, inversion
+from ldm_lab.tasks.outpainting import OutpaintingSettings, outpainting
 from ldm_lab.tasks.plan import Plan
 from ldm_lab.tasks.settings import TaskSettings
 from ldm_lab.tasks.text import TextToImageSettings, text_to_image
@@ -29,9 +33,18 @@ class Task:
 
 
 TASKS: dict[str, Task] = {
-    "unconditional": Task(UnconditionalSettings, unconditional, 'load("shapes-uncond").unconditional(seeds=[0, 1])'),
-    "class_to_image": Task(ClassToImageSettings, class_to_image, 'load("shapes-class").class_to_image("star")'),
-    "text_to_image": Task(TextToImageSettings, text_to_image, 'load("shapes-text").text_to_image("a red circle")'),
+    task.settings.task: task
+    for task in (
+        Task(UnconditionalSettings, unconditional, 'load("shapes-uncond").unconditional(seeds=[0, 1])'),
+        Task(ClassToImageSettings, class_to_image, 'load("shapes-class").class_to_image("star")'),
+        Task(TextToImageSettings, text_to_image, 'load("shapes-text").text_to_image("a red circle")'),
+        Task(
+            ImageToImageSettings, image_to_image, 'load("shapes-text").image_to_image("in.png", prompt="a blue star")'
+        ),
+        Task(InpaintingSettings, inpainting, 'load("shapes-inpaint").inpainting("in.png", "mask.png")'),
+        Task(OutpaintingSettings, outpainting, 'load("shapes-inpaint").outpainting("in.png", right=32)'),
+        Task(InversionSettings, inversion, 'load("shapes-text").inversion("in.png", prompt="a red circle")'),
+    )
 }
 
 

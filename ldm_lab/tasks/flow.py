@@ -14,12 +14,12 @@ from ldm_lab.core.images import to_uint8
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import Step
 from ldm_lab.tasks.catalogue import TASKS
+from ldm_lab.tasks.cost import check_cost
+from ldm_lab.tasks.memory import in_batches, memory_explained
 from ldm_lab.tasks.plan import Decode, Plan
 from ldm_lab.tasks.provenance import Origin, provenance_of
 from ldm_lab.tasks.run import Outcome, Run
 from ldm_lab.tasks.settings import TaskSettings
-
-DECODE_BATCH = 8  # images decoded at once, because at the full resolution memory is largest
 
 OnStep = Callable[[Step], Any]
 
@@ -55,13 +55,15 @@ def carry_out(
         on_step: Called with every step; if it returns False, the walk ends there and the run is partial.
 
     Raises:
-        RequestError: If the model cannot serve the settings.
+        RequestError: If the model cannot serve the settings, or they cost too much.
+        NotEnoughMemoryError: If the device cannot hold the images, even when it decodes one by one.
         NonFiniteImageError: If the model makes values that are not numbers.
     """
     begin = time.perf_counter()
     asked, settings = settings, settings.resolved(image_size=model.config.image_size, defaults=defaults)
     plan = _planned(model, settings)
-    trajectory, stopped_after = _collect(plan.steps, on_step)
+    with memory_explained(f"to make {len(settings.seeds)} images of {settings.width} × {settings.height} at once"):
+        trajectory, stopped_after = _collect(plan.steps, on_step)
     decode = partial(_decode, plan.decode or model.decode, device=model.device)
     images, remarks = _finish(plan, decode(_result(plan, trajectory, stopped_after)))
     outcome = Outcome(
@@ -78,6 +80,9 @@ def carry_out(
 
 @torch.no_grad()
 def _planned(model: LatentDiffusion, settings: TaskSettings) -> Plan:
+    check_cost(
+        num_images=len(settings.seeds), width=settings.width, height=settings.height, num_steps=settings.num_steps
+    )
     return TASKS[settings.task].plan(model, settings)
 
 
@@ -106,7 +111,7 @@ def _result(plan: Plan, trajectory: list[Step], stopped_after: int | None) -> Te
 @torch.no_grad()
 def _decode(decode: Decode, z: Tensor, *, device: torch.device) -> Tensor:
     """Scaled latents (B, C, h, w) → pixels on the CPU. uint8 (B, H, W, 3)"""
-    return torch.cat([to_uint8(decode(part)).cpu() for part in z.to(device).split(DECODE_BATCH)])
+    return in_batches(lambda part: to_uint8(decode(part)).cpu(), z.to(device))
 
 
 def _finish(plan: Plan, pixels: Tensor) -> tuple[list[Image.Image], list[str]]:

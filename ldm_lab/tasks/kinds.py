@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from ldm_lab.conditioning import ClassLabelConfig, PretrainedTextConfig, TextTransformerConfig
+from ldm_lab.conditioning import (
+    ClassLabelConfig,
+    LayoutTransformerConfig,
+    LowResolutionImageConfig,
+    MaskedImageConfig,
+    PretrainedTextConfig,
+    SemanticMapConfig,
+    TextTransformerConfig,
+)
 from ldm_lab.core.errors import RequestError
 from ldm_lab.model import LatentDiffusion
 
@@ -25,15 +33,17 @@ class Kind:
 TEXT = Kind((TextTransformerConfig, PretrainedTextConfig), "conditioned on text", "shapes-text")
 CLASS = Kind((ClassLabelConfig,), "conditioned on class labels", "shapes-class")
 UNCONDITIONAL = Kind((type(None),), "unconditional", "shapes-uncond")
-KINDS = (TEXT, CLASS, UNCONDITIONAL)
+LAYOUT = Kind((LayoutTransformerConfig,), "conditioned on layouts", "shapes-layout")
+SEMANTIC = Kind((SemanticMapConfig,), "conditioned on semantic maps", "shapes-semantic")
+LOW_RESOLUTION = Kind((LowResolutionImageConfig,), "conditioned on low-resolution images", "shapes-sr4")
+MASKED = Kind((MaskedImageConfig,), "conditioned on masked images", "shapes-inpaint")
+KINDS = (TEXT, CLASS, UNCONDITIONAL, LAYOUT, SEMANTIC, LOW_RESOLUTION, MASKED)
 
 
 def kind_of(model: LatentDiffusion) -> Kind:
     """What the model is conditioned on."""
     config = type(model.config.conditioner)
-    return next(
-        (kind for kind in KINDS if config in kind.configs), Kind((config,), f"built with {config.__name__}", "")
-    )
+    return next(kind for kind in KINDS if config in kind.configs)
 
 
 def require(model: LatentDiffusion, *kinds: Kind, task: str) -> Kind:

@@ -12,6 +12,7 @@ from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import Step
 from ldm_lab.tasks.catalogue import task_named
 from ldm_lab.tasks.flow import OnStep, carry_out, stream
+from ldm_lab.tasks.picture_input import PictureSource
 from ldm_lab.tasks.provenance import Origin
 from ldm_lab.tasks.run import Run
 from ldm_lab.tasks.settings import GuidedSettings, TaskSettings
@@ -76,6 +77,22 @@ class Pipeline:
     def text_to_image(self, prompt: str, **settings: Any) -> Run:
         """Make images from a sentence; see ``TextToImageSettings``."""
         return self.run("text_to_image", prompt=prompt, **settings)
+
+    def image_to_image(self, image: PictureSource, **settings: Any) -> Run:
+        """Make images like a picture; see ``ImageToImageSettings``."""
+        return self.run("image_to_image", image=image, **settings)
+
+    def inpainting(self, image: PictureSource, mask: PictureSource, **settings: Any) -> Run:
+        """Make the white part of a mask anew; see ``InpaintingSettings``."""
+        return self.run("inpainting", image=image, mask=mask, **settings)
+
+    def outpainting(self, image: PictureSource, **settings: Any) -> Run:
+        """Continue a picture beyond its edges; see ``OutpaintingSettings``."""
+        return self.run("outpainting", image=image, **settings)
+
+    def inversion(self, image: PictureSource, **settings: Any) -> Run:
+        """Find the noise of a picture, and walk back from it; see ``InversionSettings``."""
+        return self.run("inversion", image=image, **settings)
 
     def settings(self, prompt: str, **settings: Any) -> TextToImageSettings:
         """Settings of text to image for this model, with nothing left open."""

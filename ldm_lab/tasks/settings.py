@@ -67,17 +67,18 @@ class TaskSettings:
         except ConfigError as error:
             raise RequestError(str(error)) from error
 
-    def resolved(self, *, image_size: int, defaults: "TaskSettings | None" = None) -> Self:
+    def resolved(self, *, image_size: int, defaults: "TaskSettings | None" = None, **size: int) -> Self:
         """Settings that need no model to be understood: None replaced, seeds drawn.
 
         Args:
             image_size: Side in pixels of the model's images.
             defaults: What the model recommends; where it says nothing, the package's own default holds.
+            **size: Width and height where the task itself decides on them.
         """
         package = PACKAGE_DEFAULTS | {"width": image_size, "height": image_size}
-        values = {}
+        values: dict[str, Any] = dict(size)
         for field in dataclasses.fields(self):
-            if field.name in package and getattr(self, field.name) is None:
+            if field.name in package and field.name not in values and getattr(self, field.name) is None:
                 recommended = getattr(defaults, field.name, None)
                 values[field.name] = package[field.name] if recommended is None else recommended
         seeds = tuple(secrets.randbelow(LARGEST_SEED + 1) if seed == RANDOM_SEED else seed for seed in self.seeds)

@@ -1,0 +1,108 @@
+"""Inpainting: a part of a picture made anew, by a model trained for it or, without training, by any other."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ldm_lab.core.config import setting
+from ldm_lab.core.images import to_uint8
+from ldm_lab.core.masks import MaskedPicture, latent_mask, paste_back, to_mask
+from ldm_lab.model import LatentDiffusion
+from ldm_lab.sampling import Edit, Resampling, edit_steps
+from ldm_lab.tasks.any_model import Wish, refuse_unread, wish_of
+from ldm_lab.tasks.from_picture import PictureSettings, encode_picture
+from ldm_lab.tasks.kinds import MASKED, kind_of
+from ldm_lab.tasks.picture_input import MaskPicture, Picture
+from ldm_lab.tasks.plan import Finish, Plan, each_for_all, scheduler_of, walk_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepaintSettings(PictureSettings):
+    """Settings of a task that repaints a part of a picture and keeps the rest."""
+
+    strength: float = setting(
+        1.0, help="Share of the walk: below 1 the part keeps traces of before.", minimum=0.0, maximum=1.0, step=0.05
+    )
+    num_resamplings: int = setting(
+        1, help="RePaint: how often each stretch of the walk is taken; 1 never goes back.", minimum=1, maximum=100
+    )
+    jump_length: int = setting(10, help="RePaint: steps of a stretch, less than the walk has.", minimum=1, maximum=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintingSettings(RepaintSettings):
+    """A picture of which the white part of a mask is made anew; every other pixel comes back as it was."""
+
+    task: ClassVar[str] = "inpainting"
+
+    mask: MaskPicture = setting(
+        dataclasses.MISSING, help="Picture of the same size: white is made anew, black is kept."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        to_mask(self.mask.image, size=self.image.size)  # names both sizes if they differ
+
+
+def inpainting(model: LatentDiffusion, settings: InpaintingSettings) -> Plan:
+    """Make a part of a picture anew."""
+    return repaint(model, settings, settings.image, settings.mask)
+
+
+def repaint(model: LatentDiffusion, settings: RepaintSettings, picture: Picture, mask: MaskPicture) -> Plan:
+    """Make the white part of a mask anew, and put the known pixels back.
+
+    A model trained on masked images is told what is visible; for any other the known part of the latent is put back
+    after every step (masked sampling, RePaint).
+    """
+    hole = mask.tensor()  # (1, 1, H, W)
+    is_trained = kind_of(model) is MASKED
+    wish = _shown(model, settings, picture, hole) if is_trained else wish_of(model, settings)
+    z_0 = encode_picture(model, picture, num_images=len(settings.seeds))
+    resampling = _resampling(settings)
+    kept = None if is_trained and resampling is None else latent_mask(hole, factor=picture.width // z_0.shape[-1])
+    steps = edit_steps(
+        model,
+        wish.cond,
+        scheduler_of(model, settings),
+        Edit(z_0=z_0, strength=settings.strength, mask=kept, resampling=resampling),
+        **walk_of(settings),
+        guidance=wish.guidance,
+    )
+    return Plan(steps=steps, z_0=z_0, notes=(*wish.notes, *_mask_notes(hole)), finish=_pasting(picture, hole))
+
+
+def _shown(model: LatentDiffusion, settings: RepaintSettings, picture: Picture, hole: Tensor) -> Wish:
+    """What a model trained on masked images is told; it reads nothing else."""
+    refuse_unread(MASKED, settings)
+    masked = MaskedPicture(picture.tensor()[0], hole[0])
+    (cond,) = each_for_all(model.condition([masked]), len(settings.seeds))
+    return Wish(cond=cond)
+
+
+def _resampling(settings: RepaintSettings) -> Resampling | None:
+    if settings.num_resamplings == 1:
+        return None
+    return Resampling(jump_length=settings.jump_length, num_resamplings=settings.num_resamplings)
+
+
+def _mask_notes(hole: Tensor) -> list[str]:
+    if not hole.any():
+        return ["the mask is empty: the picture comes back as it is"]
+    return ["the mask covers the whole picture: nothing of it is kept"] if hole.all() else []
+
+
+def _pasting(picture: Picture, hole: Tensor) -> Finish:
+    """Put the known pixels back, bit for bit, and say how much they would have changed."""
+    original = to_uint8(picture.tensor())  # (1, H, W, 3)
+
+    def finish(pixels: Tensor) -> tuple[Tensor, list[str]]:
+        count = len(pixels)
+        pasted, known = paste_back(pixels, original.repeat(count, 1, 1, 1), hole.repeat(count, 1, 1, 1))
+        if count == 1:
+            return pasted, [known[0].sentence]
+        return pasted, [f"image {index}: {each.sentence}" for index, each in enumerate(known)]
+
+    return finish

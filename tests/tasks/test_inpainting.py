@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from ldm_lab.core.errors import ImageError, RequestError
+from ldm_lab.tasks import Pipeline
+
+HALF = np.zeros((16, 16), dtype=bool)
+HALF[:, 8:] = True
+EMPTY, FULL = np.zeros_like(HALF), np.ones_like(HALF)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_model):
+    return Pipeline(tiny_model, defaults={"num_steps": 4, "sampler": "ddim"})
+
+
+@pytest.fixture(scope="module")
+def trained(inpainting_model):
+    return Pipeline(inpainting_model, defaults={"num_steps": 4, "sampler": "ddim"})
+
+
+def pixels(image):
+    return np.asarray(image)
+
+
+class TestAnyModel:
+    @pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "euler-a", "heun"])
+    def test_a_full_mask_is_generation(self, pipeline, picture, sampler):
+        run = pipeline.inpainting(picture, FULL, prompt="a star", seeds=[1, 2], sampler=sampler)
+        expected = pipeline.text_to_image("a star", seeds=[1, 2], sampler=sampler)
+        assert [image.tobytes() for image in run.images] == [image.tobytes() for image in expected.images]
+        assert "the mask covers the whole picture: nothing of it is kept" in run.notes
+
+    def test_an_empty_mask_gives_the_picture_and_its_latent(self, pipeline, picture):
+        run = pipeline.inpainting(picture, EMPTY, prompt="a star", seeds=[1, 2])
+        assert [image.tobytes() for image in run.images] == [picture.tobytes()] * 2
+        z_0 = pipeline.encode(picture)
+        assert (run.trajectory[-1].z_next - z_0).abs().max() < 1e-5
+        assert "the mask is empty: the picture comes back as it is" in run.notes
+
+    def test_known_pixels_are_the_input_s_and_the_others_are_not(self, pipeline, picture):
+        run = pipeline.inpainting(picture, HALF, prompt="a star", seeds=[1, 2])
+        for image in run.images:
+            assert np.array_equal(pixels(image)[~HALF], pixels(picture)[~HALF])
+            assert (pixels(image)[HALF] != pixels(picture)[HALF]).mean() > 0.9
+        assert run.images[0].tobytes() != run.images[1].tobytes()
+
+    def test_the_report_is_how_much_they_would_have_changed(self, pipeline, picture):
+        run = pipeline.inpainting(picture, HALF, prompt="a star")
+        (before,) = run.outcome.decode(run.trajectory[-1].z_next)
+        gap = np.abs(pixels(before).astype(int) - pixels(picture))[~HALF]
+        assert f"by {gap.mean():.2f} of 255 levels on average and {gap.max()} at most" in run.notes[-1]
+
+    def test_the_hole_does_not_depend_on_what_was_there(self, pipeline, picture):
+        """At the latents' size: what the first stage sees beside the hole is the same in both."""
+        grey = pixels(picture).copy()
+        corner = np.zeros_like(HALF)
+        corner[12:, 12:] = True
+        grey[14:, 14:] = 128
+        runs = [pipeline.inpainting(image, corner, prompt="a star") for image in (picture, Image.fromarray(grey))]
+        first, second = (run.trajectory[0].z_t for run in runs)
+        assert (first - second).abs().max() == 0
+
+    def test_resampling_walks_more_and_ends_elsewhere(self, pipeline, picture):
+        asked = {"prompt": "a star", "jump_length": 2}
+        plain, again = (pipeline.inpainting(picture, HALF, num_resamplings=n, **asked) for n in (1, 3))
+        assert len(again.trajectory) > len(plain.trajectory) == 4
+        assert again.images[0].tobytes() != plain.images[0].tobytes()
+        assert np.array_equal(pixels(again.images[0])[~HALF], pixels(picture)[~HALF])
+
+    def test_a_jump_longer_than_the_walk_is_refused(self, pipeline, picture):
+        with pytest.raises(RequestError, match="jump_length is 10, but the walk has only 4 steps"):
+            pipeline.inpainting(picture, HALF, num_resamplings=2)
+
+
+class TestTrainedModel:
+    def test_known_pixels_are_the_input_s(self, trained, picture):
+        run = trained.inpainting(picture, HALF, seeds=[1])
+        assert np.array_equal(pixels(run.images[0])[~HALF], pixels(picture)[~HALF])
+        assert (pixels(run.images[0])[HALF] != pixels(picture)[HALF]).mean() > 0.9
+
+    def test_the_model_is_told_what_is_visible_and_where_the_hole_is(self, trained, picture):
+        def latent(image, mask):
+            return trained.inpainting(image, mask).trajectory[-1].z_next
+
+        other, inside = pixels(picture).copy(), pixels(picture).copy()
+        other[0, 0] ^= 128
+        inside[8, 12] ^= 128
+        before = latent(picture, HALF)
+        assert (latent(Image.fromarray(other), HALF) - before).abs().max() > 1e-6
+        assert (latent(Image.fromarray(inside), HALF) - before).abs().max() == 0
+        assert (latent(picture, FULL) - before).abs().max() > 1e-4
+
+    def test_it_reads_no_prompt(self, trained, picture):
+        with pytest.raises(RequestError, match="prompt is 'a star', but this model is conditioned on masked images"):
+            trained.inpainting(picture, HALF, prompt="a star")
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_mask_of_another_size_names_both(pipeline, picture, where):
+    size = {} if where == "before" else {"width": 8, "height": 8}
+    with pytest.raises(ImageError, match="the mask has 8 x 8 pixels, the image 16 x 16; make them the same size"):
+        pipeline.inpainting(picture, np.zeros((8, 8), dtype=bool), **size)
+
+
+def test_picture_and_mask_are_scaled_together(pipeline, picture):
+    run = pipeline.inpainting(picture, HALF, prompt="a star", width=24, height=24)
+    assert run.settings.mask.size == run.settings.image.size == run.images[0].size == (24, 24)
+    mask = np.asarray(run.settings.mask.image) > 0
+    assert np.array_equal(mask, np.repeat(np.arange(24)[None] >= 12, 24, axis=0))
+
+
+class TestOutpainting:
+    def test_the_picture_stands_where_it_was_put(self, pipeline, picture):
+        run = pipeline.outpainting(picture, left=4, top=8, bottom=8, prompt="a star")
+        (image,) = run.images
+        assert image.size == (20, 32)
+        assert image.crop((4, 8, 20, 24)).tobytes() == picture.tobytes()
+
+    def test_it_is_inpainting_of_a_larger_picture(self, pipeline, picture):
+        canvas = Image.new("RGB", (32, 16))
+        canvas.paste(picture)
+        canvas.paste(picture.crop((15, 0, 16, 16)).resize((16, 16), Image.Resampling.NEAREST), (16, 0))
+        mask = np.repeat(np.arange(32)[None] >= 16, 16, axis=0)
+        run = pipeline.outpainting(picture, right=16, prompt="a star")
+        assert run.images[0].tobytes() == pipeline.inpainting(canvas, mask, prompt="a star").images[0].tobytes()
+
+    def test_a_trained_model_does_it_too(self, trained, picture):
+        assert trained.outpainting(picture, bottom=16).images[0].size == (16, 32)
+
+    def test_no_margin_is_refused(self, pipeline, picture):
+        with pytest.raises(RequestError, match="left, top, right and bottom are all 0"):
+            pipeline.outpainting(picture)
+
+    def test_a_size_that_does_not_fit_is_refused(self, pipeline, picture):
+        with pytest.raises(RequestError, match="width is 19; it must be a multiple of 4"):
+            pipeline.outpainting(picture, left=3)
