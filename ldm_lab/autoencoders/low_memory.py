@@ -8,18 +8,20 @@ what lies between exists for a strip of rows only. Three things in a decoder are
   of the image a strip ends where the image ends, so that padding is where it was.
 * Attention: queries go in slices, keys and values are those of the whole map.
 
-An upsampling in front of a block is not stored either, but computed again in each pass. In all it takes about twice the
-time of ``Autoencoder.decode``.
+An upsampling in front of a block is not stored either, but computed again in each pass. In all it takes two to
+three times as long as ``Autoencoder.decode``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, zip_longest
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from ldm_lab.autoencoders.autoencoder import Autoencoder, Decoder
+from ldm_lab.autoencoders.autoencoder import Autoencoder, Decoder, Level, Middle
 from ldm_lab.core.errors import RequestError
 from ldm_lab.nn.attention import Attention, SelfAttention2d
 from ldm_lab.nn.blocks import ResidualBlock
@@ -53,21 +55,28 @@ def decode_in_strips(autoencoder: Autoencoder, z_raw: Tensor, *, rows: int = 32)
 
 def _decode(decoder: Decoder, z: Tensor, rows: int) -> Tensor:
     """``Decoder.forward``, in the same order."""
-    middle = decoder.mid_block
-    h = _residual(middle.resnets[0], decoder.conv_in(z), rows)
-    for attention in middle.attentions:
+    first, second = _resnets(decoder.mid_block)
+    h = _residual(first, decoder.conv_in(z), rows)
+    for attention in _attentions(decoder.mid_block):
         h = _attend(attention, h, rows)
-    h, scale, before = _residual(middle.resnets[1], h, rows), 1, AS_IT_IS
-    for level in decoder.up_blocks:
-        for index, resnet in enumerate(level.resnets):
+    h, before, scale = _residual(second, h, rows), AS_IT_IS, 1
+    for level in cast(Iterable[Level], decoder.up_blocks):
+        for resnet, attention in zip_longest(_resnets(level), _attentions(level)):
             h = _residual(resnet, h, rows, before=before, scale=scale)
-            scale, before = 1, AS_IT_IS
-            if len(level.attentions):
-                h = _attend(level.attentions[index], h, rows)
+            h = h if attention is None else _attend(attention, h, rows)
+            before, scale = AS_IT_IS, 1
         for upsampler in level.upsamplers:
-            scale, before = 2, upsampler
+            before, scale = upsampler, 2
     norm = _measured(decoder.conv_norm_out, h, rows)
     return _map_strips(lambda strip: decoder.conv_out(F.silu(norm(strip))), h, rows)
+
+
+def _resnets(part: Level | Middle) -> list[ResidualBlock]:
+    return cast(list[ResidualBlock], list(part.resnets))
+
+
+def _attentions(part: Level | Middle) -> list[SelfAttention2d]:
+    return cast(list[SelfAttention2d], list(part.attentions))
 
 
 def _residual(block: ResidualBlock, h: Tensor, rows: int, *, before: Local = AS_IT_IS, scale: int = 1) -> Tensor:
@@ -122,10 +131,10 @@ def _normalised(strip: Tensor, norm: nn.GroupNorm, mean: Tensor, deviation: Tens
 
 def _map_strips(function: Local, h: Tensor, rows: int, *, scale: int = 1) -> Tensor:
     """``function(h)``, strip by strip."""
-    out, top = None, 0
-    for strip in _strips(function, h, rows, scale=scale):
-        if out is None:
-            out = strip.new_empty(*strip.shape[:2], scale * h.shape[2], strip.shape[3])
+    strips = _strips(function, h, rows, scale=scale)
+    first, top = next(strips), 0
+    out = first.new_empty(*first.shape[:2], scale * h.shape[2], first.shape[3])
+    for strip in chain([first], strips):
         out[:, :, top : top + strip.shape[2]] = strip
         top += strip.shape[2]
     return out

@@ -71,12 +71,11 @@ def in_tiles(
     tiles = tiles_of(height, width, size=size, overlap=overlap)
     if len(tiles) == 1:
         return function(plane, tiles[0])
-    total, weights = None, plane.new_zeros(scale * height, scale * width)
-    for tile in tiles:
-        part = function(tile.of(plane), tile)
+    parts = [function(tile.of(plane), tile) for tile in tiles]
+    total = parts[0].new_zeros(*parts[0].shape[:2], scale * height, scale * width)
+    weights = total.new_zeros(total.shape[2:])
+    for tile, part in zip(tiles, parts, strict=True):
         weight = _fading(scale * tile.height, scale * tile.width).to(part)
-        if total is None:
-            total = part.new_zeros(*part.shape[:2], scale * height, scale * width)
         tile.of(total, scale=scale).add_(weight * part)
         tile.of(weights, scale=scale).add_(weight)
     return total / weights
