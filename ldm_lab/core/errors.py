@@ -25,6 +25,10 @@ class ImageError(LdmLabError, ValueError):
     """A file or array is not an image that can be read within the limits."""
 
 
+class NotEnoughMemoryError(LdmLabError, MemoryError):
+    """The device has not enough memory for what was asked of it, also in smaller parts."""
+
+
 class DataError(LdmLabError):
     """A data set is missing, empty, or damaged."""
 
