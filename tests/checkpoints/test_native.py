@@ -11,13 +11,20 @@ from ldm_lab.checkpoints import (
     load_autoencoder,
     load_model,
     read_checkpoint,
+    read_tensors,
     reference_of,
     reference_to,
     save_autoencoder,
     save_model,
 )
 from ldm_lab.checkpoints import folder as folder_module
-from ldm_lab.conditioning import ClassLabelConfig
+from ldm_lab.conditioning import (
+    ClassLabelConfig,
+    LayoutTransformerConfig,
+    LowResolutionImageConfig,
+    MaskedImageConfig,
+    SemanticMapConfig,
+)
 from ldm_lab.core.errors import (
     CheckpointCorruptError,
     CheckpointError,
@@ -25,6 +32,30 @@ from ldm_lab.core.errors import (
     CheckpointMismatchError,
 )
 from ldm_lab.core.io import write_manifest
+from ldm_lab.core.layout import LayoutObject
+from ldm_lab.core.masks import MaskedPicture
+
+CONDITIONERS = {
+    "classes": (ClassLabelConfig(num_classes=3, width=8, names=("a", "b", "c")), "b"),
+    "layout": (
+        LayoutTransformerConfig(
+            vocabularies=(("circle", "star"), ("red",)),
+            max_objects=2,
+            grid=5,
+            width=8,
+            depth=1,
+            num_heads=2,
+            head_channels=4,
+        ),
+        (LayoutObject(("star", "red"), (0.0, 0.25, 0.5, 1.0)),),
+    ),
+    "semantic map": (SemanticMapConfig(num_classes=4, num_halvings=1), torch.arange(256).reshape(16, 16) % 4),
+    "low resolution": (LowResolutionImageConfig(factor=2), torch.linspace(-1, 1, 192).reshape(3, 8, 8)),
+    "masked image": (
+        MaskedImageConfig(latent_channels=3),
+        MaskedPicture(torch.linspace(-1, 1, 768).reshape(3, 16, 16), torch.eye(16)[None]),
+    ),
+}
 
 
 @pytest.fixture
@@ -73,12 +104,28 @@ class TestRoundTrip:
         expected, found = (m.condition(prompts).context for m in (model, load_model(tmp_path / "model")))
         assert torch.equal(found, expected)
 
-    @pytest.mark.parametrize("conditioner", [None, ClassLabelConfig(num_classes=3, width=8, names=("a", "b", "c"))])
-    def test_other_conditioners(self, make_tiny_model, tmp_path, conditioner):
+    @pytest.mark.parametrize(("conditioner", "y"), CONDITIONERS.values(), ids=CONDITIONERS.keys())
+    @torch.no_grad()
+    def test_other_conditioners(self, make_tiny_model, tmp_path, conditioner, y):
         model = make_tiny_model(conditioner=conditioner)
         save_beside(model, tmp_path / "model", dtype=torch.float32)
-        assert_same_model(load_model(tmp_path / "model"), model)
+        loaded = load_model(tmp_path / "model")
+        assert_same_model(loaded, model)
+        for name, tensor in model.condition([y]).parts().items():
+            assert torch.equal(getattr(loaded.condition([y]), name), tensor)
         assert not (tmp_path / "model" / "tokenizer.json").exists()
+
+    def test_no_conditioner(self, make_tiny_model, tmp_path):
+        model = make_tiny_model(conditioner=None)
+        save_beside(model, tmp_path / "model", dtype=torch.float32)
+        assert_same_model(load_model(tmp_path / "model"), model)
+
+    def test_a_conditioner_that_uses_the_first_stage_does_not_save_it_again(self, make_tiny_model, tmp_path):
+        conditioner, _ = CONDITIONERS["masked image"]
+        model = make_tiny_model(conditioner=conditioner)
+        save_beside(model, tmp_path / "model")
+        saved = read_tensors(tmp_path / "model" / "model.safetensors")
+        assert saved.keys() == {f"unet.{name}" for name in model.unet.state_dict()}
 
     def test_a_codebook_is_part_of_the_first_stage(self, make_tiny_model, tmp_path):
         model = make_tiny_model(bottleneck=VQConfig(num_codes=5))
