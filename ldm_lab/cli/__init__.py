@@ -26,7 +26,9 @@ class Command:
 
 
 COMMANDS = {
-    "generate": Command("ldm_lab.cli.generate", "generate", "Make images from a sentence with a shipped or own model."),
+    "generate": Command(
+        "ldm_lab.cli.generate", "generate", "Make images from a sentence, or with --task of anything.", reads_words=True
+    ),
     "train autoencoder": Command(
         "ldm_lab.cli.train", "train_autoencoder", "Train a first stage, or go on with a run.", reads_words=True
     ),

@@ -3,33 +3,37 @@
 import dataclasses
 import types
 import typing
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from ldm_lab.tasks.picture_input import Picture
 
-def options_of(cls: type, *, omit: tuple[str, ...] = (), **defaults: Any) -> Any:
-    """A dataclass with a documented option for each field of a settings class.
 
-    Values are passed on as they are typed; the settings class itself judges them.
+def options_of(cls: type, **defaults: Any) -> Any:
+    """A dataclass with a documented option for each field of a settings class; required ones have no name to type.
+
+    Values are passed on as they are typed, pictures as paths; the settings class itself judges them.
 
     Args:
         cls: Dataclass whose fields may be made with ``ldm_lab.core.config.setting``.
-        omit: Fields that are no options, such as a positional argument.
         defaults: Other defaults than those of the class.
     """
     hints = typing.get_type_hints(cls)
-    fields = [
-        (
-            field.name,
-            Annotated[_with_choices(hints[field.name], field), tyro.conf.arg(help=help_of(field))],
-            field.default,
-        )
-        for field in dataclasses.fields(cls)
-        if field.name not in omit
-    ]
+    fields = []
+    for field in dataclasses.fields(cls):
+        hint = Annotated[_with_choices(_typed(hints[field.name]), field), tyro.conf.arg(help=help_of(field))]
+        default = defaults.get(field.name, field.default)
+        fields.append((field.name, tyro.conf.Positional[hint] if default is dataclasses.MISSING else hint, default))
     return dataclasses.make_dataclass(
-        cls.__name__, [(name, hint, defaults.get(name, default)) for name, hint, default in fields], frozen=True
+        cls.__name__,
+        [
+            (name, hint, dataclasses.field() if default is dataclasses.MISSING else dataclasses.field(default=default))
+            for name, hint, default in fields
+        ],
+        frozen=True,
+        kw_only=True,
     )
 
 
@@ -38,12 +42,20 @@ def given(options: Any) -> dict[str, Any]:
     return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
 
 
+def _typed(hint: Any) -> Any:
+    """What a person types for a field: the path of a picture, and otherwise what the field holds."""
+    if isinstance(hint, types.UnionType):
+        options = [_typed(option) for option in typing.get_args(hint)]
+        return typing.Union[tuple(options)]  # noqa: UP007 (made at run time)
+    return Path if isinstance(hint, type) and issubclass(hint, Picture) else hint
+
+
 def _with_choices(hint: Any, field: dataclasses.Field) -> Any:
     """Spell a string with few accepted values as a Literal, which tyro lists and checks."""
     choices = field.metadata.get("choices")
     if choices is None:
         return hint
-    is_optional = isinstance(hint, types.UnionType) and types.NoneType in typing.get_args(hint)
+    is_optional = types.NoneType in typing.get_args(hint)
     return Literal[choices] | None if is_optional else Literal[choices]
 
 

@@ -24,26 +24,28 @@ class Task:
     Attributes:
         settings: What may be asked.
         plan: The task itself, from a model and resolved settings to what the walk does.
-        example: One line of Python that carries it out.
+        model: The shipped model that serves it.
+        example: One line of Python with a loaded model that carries it out.
     """
 
     settings: type[TaskSettings]
     plan: Callable[[LatentDiffusion, Any], Plan]
+    model: str
     example: str
 
 
 TASKS: dict[str, Task] = {
     task.settings.task: task
     for task in (
-        Task(UnconditionalSettings, unconditional, 'load("shapes-uncond").unconditional(seeds=[0, 1])'),
-        Task(ClassToImageSettings, class_to_image, 'load("shapes-class").class_to_image("star")'),
-        Task(TextToImageSettings, text_to_image, 'load("shapes-text").text_to_image("a red circle")'),
+        Task(UnconditionalSettings, unconditional, "shapes-uncond", "model.unconditional(seeds=[0, 1])"),
+        Task(ClassToImageSettings, class_to_image, "shapes-class", 'model.class_to_image("star")'),
+        Task(TextToImageSettings, text_to_image, "shapes-text", 'model.text_to_image("a red circle")'),
         Task(
-            ImageToImageSettings, image_to_image, 'load("shapes-text").image_to_image("in.png", prompt="a blue star")'
+            ImageToImageSettings, image_to_image, "shapes-text", 'model.image_to_image("in.png", prompt="a blue star")'
         ),
-        Task(InpaintingSettings, inpainting, 'load("shapes-inpaint").inpainting("in.png", "mask.png")'),
-        Task(OutpaintingSettings, outpainting, 'load("shapes-inpaint").outpainting("in.png", right=32)'),
-        Task(InversionSettings, inversion, 'load("shapes-text").inversion("in.png", prompt="a red circle")'),
+        Task(InpaintingSettings, inpainting, "shapes-inpaint", 'model.inpainting("in.png", "mask.png")'),
+        Task(OutpaintingSettings, outpainting, "shapes-inpaint", 'model.outpainting("in.png", right=32)'),
+        Task(InversionSettings, inversion, "shapes-text", 'model.inversion("in.png", prompt="a red circle")'),
     )
 }
 

@@ -21,6 +21,11 @@ class ImageToImageSettings(PictureSettings):
         0.6, help="Share of the walk: 0 keeps the picture, 1 forgets it.", minimum=0.0, maximum=1.0, step=0.05
     )
 
+    @property
+    def length(self) -> int:
+        """The share that is walked."""
+        return round(self.strength * self.num_steps)
+
 
 def image_to_image(model: LatentDiffusion, settings: ImageToImageSettings) -> Plan:
     """Make images like a picture."""

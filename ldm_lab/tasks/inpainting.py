@@ -30,6 +30,11 @@ class RepaintSettings(PictureSettings):
     )
     jump_length: int = setting(10, help="RePaint: steps of a stretch, less than the walk has.", minimum=1, maximum=1000)
 
+    @property
+    def length(self) -> int:
+        """The share that is walked, and what RePaint repeats of it."""
+        return round(self.strength * self.num_steps) * self.num_resamplings
+
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintingSettings(RepaintSettings):

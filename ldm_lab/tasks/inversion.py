@@ -29,6 +29,11 @@ class InversionSettings(PictureSettings):
         3, help="Evaluations of the network for each step up; more: closer.", minimum=1, maximum=100
     )
 
+    @property
+    def length(self) -> int:
+        """Both ways."""
+        return self.num_steps * (self.num_iterations + 1)
+
 
 def inversion(model: LatentDiffusion, settings: InversionSettings) -> Plan:
     """Find the noise of a picture, and walk back from it."""

@@ -94,6 +94,11 @@ class TaskSettings:
         return self.task.replace("_", " ")
 
     @property
+    def length(self) -> int:
+        """About how many steps the walk of resolved settings has; second-order samplers and RePaint take more."""
+        return self.num_steps
+
+    @property
     def image_names(self) -> list[str]:
         """What the images are called as files, in order."""
         return [f"image-{index}-seed-{seed}" for index, seed in enumerate(self.seeds)]

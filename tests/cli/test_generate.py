@@ -8,6 +8,9 @@ from PIL import Image
 
 import ldm_lab as lab
 from ldm_lab import cli
+from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model
+from ldm_lab.conditioning import ClassLabelConfig
+from ldm_lab.tasks import Picture
 
 
 def generate(model, output, *words: str, prompt: str = "a red circle") -> int:
@@ -67,3 +70,60 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tiny_folder, tmp_path, 
     (tmp_path / "out").write_text("a file")
     assert generate(tiny_folder, tmp_path / "out", "--num-steps", "1") == 2
     assert str(tmp_path / "out") in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def class_folder(tmp_path_factory, make_tiny_model):
+    model = make_tiny_model(conditioner=ClassLabelConfig(num_classes=2, width=8, names=("circle", "star")))
+    root = tmp_path_factory.mktemp("models")
+    save_autoencoder(root / "tiny-kl", model.autoencoder, recipe={})
+    save_model(root / "tiny-class", model, first_stage=reference_to(root / "tiny-kl"), recipe={}, defaults={})
+    return root / "tiny-class"
+
+
+def run_task(task, model, output, *words) -> int:
+    return cli.main(["generate", "--task", task, *words, "--model", str(model), "--output", str(output)])
+
+
+@pytest.mark.parametrize("label", ["star", "1"])
+def test_a_class_by_name_or_number(class_folder, tmp_path, label):
+    assert run_task("class-to-image", class_folder, tmp_path, label, "--num-steps", "2", "--seeds", "7") == 0
+    run = lab.load(class_folder).class_to_image("star", num_steps=2, seeds=[7])
+    assert Image.open(tmp_path / "image-0-seed-7.png").tobytes() == run.images[0].tobytes()
+
+
+def test_a_picture_and_a_mask_are_paths(tiny_folder, tmp_path):
+    picture, mask = Image.effect_noise((16, 16), 90).convert("RGB"), Image.new("L", (16, 16))
+    mask.paste(255, (8, 0, 16, 16))
+    picture.save(tmp_path / "in.png")
+    mask.save(tmp_path / "mask.png")
+    paths = (str(tmp_path / "in.png"), str(tmp_path / "mask.png"))
+    assert run_task("inpainting", tiny_folder, tmp_path / "out", *paths, "--prompt", "a star", "--num-steps", "2") == 0
+    image = Image.open(tmp_path / "out" / "image-0-seed-0.png")
+    assert image.crop((0, 0, 8, 16)).tobytes() == picture.crop((0, 0, 8, 16)).tobytes()
+    assert lab.open_run(tmp_path / "out" / "image-0-seed-0.png").settings.image == Picture.of(picture)
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "sentence"),
+    [
+        ("video", [], "there is no task 'video'; choose one of unconditional"),
+        ("class-to-image", ["zebra"], "class label is 'zebra'; choose one of circle, star"),
+        ("class-to-image", ["2"], "class label is 2; give an integer from 0 to 1"),
+        (
+            "unconditional",
+            [],
+            "unconditional needs a model that is unconditional (shapes-uncond); this one is conditioned",
+        ),
+        ("image-to-image", ["none.png"], "'none.png' cannot be read"),
+    ],
+)
+def test_a_mistake_in_any_task_is_one_sentence(class_folder, tmp_path, capsys, task, words, sentence):
+    assert run_task(task, class_folder, tmp_path / "out", *words) == 2
+    assert re.fullmatch(f"ldm-lab: .*{re.escape(sentence)}.*\n", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_task_without_its_name_is_one_sentence(capsys):
+    assert cli.main(["generate", "x", "--task"]) == 2
+    assert "--task needs the name of a task after it" in capsys.readouterr().err

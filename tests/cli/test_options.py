@@ -1,14 +1,14 @@
 """Options of the command line: one for each field of the settings, with its help, limits and choices."""
 
 import dataclasses
-import json
+from pathlib import Path
 
 import pytest
 import tyro
 
 from ldm_lab.cli.options import given, options_of
 from ldm_lab.core.config import setting
-from ldm_lab.tasks import TextToImageSettings
+from ldm_lab.tasks import TASKS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,13 @@ class Painting:
     size: int = 64
 
 
-Options = options_of(Painting, omit=("prompt",), seeds=(1, 2))
+Options = options_of(Painting, seeds=(1, 2))
 
 
 def parse(*words: str) -> dict:
-    return given(tyro.cli(Options, args=words))
+    values = given(tyro.cli(Options, args=("a star", *words)))
+    assert values.pop("prompt") == "a star"
+    return values
 
 
 def test_defaults_are_those_of_the_settings_unless_others_are_named():
@@ -50,7 +52,21 @@ def test_help_and_limits_are_shown(capsys):
     assert "{None,oil,ink}" in page
 
 
-def test_every_setting_of_text_to_image_has_its_option():
-    options = given(options_of(TextToImageSettings, omit=("prompt",))())
-    assert set(options) == {field.name for field in dataclasses.fields(TextToImageSettings)} - {"prompt"}
-    assert TextToImageSettings.of(prompt="a star", **json.loads(json.dumps(options))).prompt == "a star"
+@pytest.mark.parametrize("name", TASKS)
+def test_every_setting_of_a_task_has_its_option(name):
+    settings = TASKS[name].settings
+    fields = dataclasses.fields(settings)
+    required = ["x" for field in fields if field.default is dataclasses.MISSING]
+    values = given(tyro.cli(options_of(settings), args=required))
+    assert set(values) == {field.name for field in fields}
+    assert all(values[field.name] == field.default for field in fields if field.default is not dataclasses.MISSING)
+
+
+def test_pictures_are_paths_and_prompts_may_come_later():
+    values = given(tyro.cli(options_of(TASKS["inpainting"].settings), args=["in.png", "mask.png"]))
+    assert (values["image"], values["mask"]) == (Path("in.png"), Path("mask.png"))
+    words = ["a star", "--later-prompts", "0.4", "a circle", "8", "a square"]
+    values = given(tyro.cli(options_of(TASKS["text_to_image"].settings), args=words))
+    assert values["later_prompts"] == ((0.4, "a circle"), (8.0, "a square"))
+    label = options_of(TASKS["class_to_image"].settings)
+    assert [given(tyro.cli(label, args=[word]))["label"] for word in ("3", "star")] == [3, "star"]
