@@ -1,7 +1,7 @@
 """The reverse walk: schedulers by name, guidance, and the generator of steps."""
 
 from ldm_lab.sampling.catalogue import SAMPLERS, Sampler, make_scheduler
-from ldm_lab.sampling.editing import Edit, edit_steps
+from ldm_lab.sampling.editing import Edit, edit_steps, steps_walked
 from ldm_lab.sampling.guidance import Condition, ConditionSchedule, Denoiser, Guidance, Guide, guide
 from ldm_lab.sampling.image_guidance import ImageGuidance, half_squared_error
 from ldm_lab.sampling.interpolation import slerp, slerp_conditions, vary
@@ -37,5 +37,6 @@ __all__ = [
     "sample_steps",
     "slerp",
     "slerp_conditions",
+    "steps_walked",
     "vary",
 ]

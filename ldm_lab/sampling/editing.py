@@ -62,8 +62,8 @@ def edit_steps(
     """Walk from a given latent, diffused as far as ``edit.strength`` says, back to a clean one.
 
     The noise is that of ``seeds``, so that strength 1 is ``sample_steps``, bit for bit; so is a mask full of ones, and
-    one full of zeros ends with ``z_0``. Step k of n is where strength k / n begins, to the nearest step (diffusers
-    rounds down); with less than half a step nothing is walked, **there are no records, and the result is z_0**.
+    one full of zeros ends with ``z_0``. Of n steps ``steps_walked`` are taken (diffusers rounds down where it takes the
+    nearest number). If these are none, **there are no records, and the result is z_0**.
 
     Args:
         model: Network with its schedule.
@@ -102,13 +102,18 @@ def edit_steps(
     )
 
 
+def steps_walked(num_steps: int, strength: float) -> int:
+    """How many of the steps a strength leaves to be walked: their share, to the nearest."""
+    return math.floor(strength * num_steps + 0.5)
+
+
 def _start_index(timesteps: Tensor, strength: float) -> int | None:
     """Position where a walk over ``timesteps`` (S,) of this strength begins; None if it takes no step.
 
     Second-order samplers visit some steps twice; the second visit begins what follows.
     """
     steps = timesteps.unique_consecutive()
-    num_skipped = len(steps) - math.floor(strength * len(steps) + 0.5)
+    num_skipped = len(steps) - steps_walked(len(steps), strength)
     if num_skipped in (0, len(steps)):
         return None if num_skipped else 0
     return int((timesteps == steps[num_skipped]).nonzero()[-1])

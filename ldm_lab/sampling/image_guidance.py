@@ -38,7 +38,7 @@ class ImageGuidance:
         decode: D, scaled latents (B, C, h, w) → images (B, 3, H, W), differentiable; for a VQ first stage with
             ``Autoencoder.decode_straight_through``.
         transform: T, from images to what is compared with the target; None: the images themselves.
-        loss: (T(x), y) → one number an image (B,), such as LPIPS.
+        loss: (T(x), y) → one number an image (B,), such as that of LPIPS; no mean over the batch.
         scale: How strongly; 1 / variance of a Gaussian guider. 0 is the plain walk, bit for bit.
         base: What it is put around.
 

@@ -6,7 +6,7 @@ import torch
 from ldm_lab.core.errors import RequestError, ShapeError
 from ldm_lab.core.seeding import sample_noise
 from ldm_lab.diffusion import ScheduleConfig
-from ldm_lab.sampling import SAMPLERS, Edit, edit_steps, make_scheduler, sample_steps
+from ldm_lab.sampling import SAMPLERS, Edit, edit_steps, make_scheduler, sample_steps, steps_walked
 
 CONFIG = ScheduleConfig()
 SEEDS = (3, 4)
@@ -49,6 +49,7 @@ def test_strength_is_the_share_of_steps_walked(conditional_model, sampler):
     for strength, num_taken in ((0.1, 1), (0.58, 6), (0.64, 6), (0.95, 10)):
         steps = edited(conditional_model(), sampler, num_steps=10, strength=strength)
         assert sorted({step.t for step in steps}) == sorted(set(whole))[:num_taken]
+        assert steps_walked(10, strength) == num_taken
 
 
 def test_the_walk_begins_with_the_diffused_latent(conditional_model, sampler):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ldm_lab.autoencoders.bottlenecks import VQConfig
+from ldm_lab.autoencoders.perceptual import RandomFeatures
 from ldm_lab.sampling import (
     Edit,
     Guidance,
@@ -80,24 +81,31 @@ def test_patches_and_resampling_with_a_network(model):
     assert torch.equal(last.z_next[..., :8], torch.ones(2, 3, 8, 8))
 
 
-@pytest.mark.parametrize("bottleneck", [None, VQConfig(num_codes=16)], ids=["kl", "vq"])
+GUIDERS = {
+    "kl": (None, half_squared_error, 0.3),
+    "vq": (VQConfig(num_codes=16), half_squared_error, 0.3),
+    "perceptual": (None, RandomFeatures(seed=0), 3.0),
+}
+
+
+@pytest.mark.parametrize(("bottleneck", "loss", "scale"), GUIDERS.values(), ids=GUIDERS.keys())
 @torch.no_grad()
-def test_image_guiding_through_network_and_first_stage(make_tiny_model, bottleneck):
+def test_image_guiding_through_network_and_first_stage(make_tiny_model, bottleneck, loss, scale):
     model = make_tiny_model(prediction="v", bottleneck=bottleneck)
     cond, base = request_of(model)
-    target = 0.5 * torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    target = 0.5 * torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
     def decode(z):
         return model.autoencoder.decode_straight_through(z / model.scale_factor)
 
     def shrink(x):
-        return F.interpolate(x, size=(4, 4), mode="bicubic", antialias=True)
+        return F.interpolate(x, size=(8, 8), mode="bicubic", antialias=True)
 
     def distance(scale):
-        guide = ImageGuidance(target=target, decode=decode, transform=shrink, scale=scale, base=base)
+        guide = ImageGuidance(target=target, decode=decode, transform=shrink, loss=loss, scale=scale, base=base)
         request = {"num_steps": 8, "seeds": SEEDS, "shape": SHAPE, "guidance": guide}
         *_, last = sample_steps(model, cond, scheduler_of(model), **request)
-        return half_squared_error(shrink(decode(last.z_next)), target).mean()
+        return loss(shrink(decode(last.z_next)), target).mean()
 
-    assert distance(0.3) < 0.97 * distance(0.0)
+    assert distance(scale) < 0.97 * distance(0.0)
     assert all(parameter.grad is None for parameter in model.parameters())
