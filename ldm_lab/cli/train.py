@@ -21,11 +21,12 @@ from ldm_lab.cli.recipe_options import recipe_options, with_options
 from ldm_lab.core.errors import ConfigError
 from ldm_lab.core.runtime import choose_device, describe_device
 from ldm_lab.training.autoencoder_stage import AutoencoderStage
+from ldm_lab.training.conditioner_choice import TASKS
 from ldm_lab.training.config import TrainingConfig
 from ldm_lab.training.diffusion_stage import DiffusionStage
 from ldm_lab.training.loop import train
 from ldm_lab.training.optimiser import effective_learning_rate
-from ldm_lab.training.presets import AUTOENCODERS, DIFFUSION
+from ldm_lab.training.presets import AUTOENCODERS, DIFFUSION, PRESET_OF_TASK
 from ldm_lab.training.stage import TrainStep
 from ldm_lab.training.state import list_checkpoints
 
@@ -38,9 +39,11 @@ _KINDS: dict[str, tuple[Any, Mapping[str, Callable[[], Any]]]] = {
 
 _HELP = {
     "preset": 'Recipe to begin with; "own" where --data is given',
+    "task": f"What the model is conditioned on, in the place of a preset: {', '.join(TASKS)}",
     "out": "Folder of the run; the same command goes on with what is there",
-    "data": "Your pictures: class folders, or metadata.jsonl with captions, or pictures alone",
-    "init_from": "Model folder whose weights are the starting point; sizes must be the same",
+    "data": "Your pictures: class folders, or metadata.jsonl that describes them, or pictures alone",
+    "latents": "Folder of the encoded pictures, which runs on the same data may share; OUT/latents unless said",
+    "init_from": "Model whose weights are the starting point: a folder, or a shipped name of a diffusion model",
     "device": '"cpu" keeps a GPU out of it',
 }
 
@@ -57,6 +60,7 @@ class Request:
     training: TrainingConfig
     title: str
     out: Path
+    latents: Path
     device: str
 
 
@@ -72,19 +76,10 @@ def train_diffusion(words: Sequence[str]) -> int:
 
 def _read(words: Sequence[str], kind: str) -> Request:
     """Two readings: which preset, and then the options whose defaults it sets."""
-    stage, presets = _KINDS[kind]
-    first = argparse.ArgumentParser(prog=f"ldm-lab train {kind}", add_help=False, allow_abbrev=False)
-    first.add_argument("--preset")
-    first.add_argument("--data")
-    chosen, _ = first.parse_known_args(words)
-    preset = chosen.preset or ("own" if chosen.data else next(iter(presets)))
-    if preset not in presets:
-        raise ConfigError(f"there is no preset {preset!r}; choose one of {', '.join(presets)}")
-    recipe = presets[preset]()
-    if chosen.data is not None:
-        recipe = replace(recipe, data=replace(recipe.data, path=chosen.data))
+    stage, _ = _KINDS[kind]
+    preset, task, recipe = _begin(words, kind)
     options = tyro.cli(
-        _options(recipe, kind=kind, preset=preset),
+        _options(recipe, kind=kind, preset=preset, task=task),
         prog=f"ldm-lab train {kind}",
         description="Train, or go on with the run in a folder. The defaults shown are those of the preset.",
         args=words,
@@ -93,22 +88,50 @@ def _read(words: Sequence[str], kind: str) -> Request:
     return Request(
         stage=lambda: stage(recipe, init_from=options.init_from),
         training=recipe.training,
-        title=f"{kind} {preset}",
+        title=f"{kind} {preset}" + (f", {task}" if task else ""),
         out=options.out,
+        latents=getattr(options, "latents", None) or options.out / "latents",
         device=options.device,
     )
 
 
-def _options(recipe: Any, *, kind: str, preset: str) -> Any:
+def _begin(words: Sequence[str], kind: str) -> tuple[str, str | None, Any]:
+    """Name of the preset, the task if one is named, and the recipe to begin with."""
+    _, presets = _KINDS[kind]
+    first = argparse.ArgumentParser(prog=f"ldm-lab train {kind}", add_help=False, allow_abbrev=False)
+    for name in ("--preset", "--data", "--task"):
+        first.add_argument(name)
+    chosen, _ = first.parse_known_args(words)
+    task = chosen.task if kind == "diffusion" else None
+    if task is not None and task not in TASKS:
+        raise ConfigError(f"there is no task {task!r}; choose one of {', '.join(TASKS)}")
+    shipped = next(iter(presets)) if task is None else PRESET_OF_TASK[task]
+    preset = chosen.preset or ("own" if chosen.data else shipped)
+    if preset not in presets:
+        raise ConfigError(f"there is no preset {preset!r}; choose one of {', '.join(presets)}")
+    if task is not None and preset not in ("own", shipped):
+        raise ConfigError(f"the preset {preset} is not for the task {task!r}; leave one of them out")
+    recipe = presets[preset]()
+    if task is not None and preset == "own":
+        recipe = replace(recipe, conditioner=task)
+    if chosen.data is not None:
+        recipe = replace(recipe, data=replace(recipe.data, path=chosen.data))
+    return preset, task, recipe
+
+
+def _options(recipe: Any, *, kind: str, preset: str, task: str | None) -> Any:
     """All options, with the preset's values as defaults."""
     fields = recipe_options(recipe, omit=frozenset({"data.path"}))
+    name = f"{kind}-{preset}" + (f"-{task}" if task and preset == "own" else "")
     own = [
         ("preset", str, preset),
-        ("out", Path, Path("runs") / f"{kind}-{preset}"),
+        ("out", Path, Path("runs") / name),
         ("data", str | None, recipe.data.path),
         ("init_from", Path | None, None),
         ("device", Literal["auto", "cpu"], "auto"),
     ]
+    if kind == "diffusion":
+        own += [("task", str | None, task), ("latents", Path | None, None)]
     documented = [(name, Annotated[hint, arg(help=_HELP[name])], default) for name, hint, default in own]
     nested = ("recipe", Annotated[fields, arg(name="")], dataclasses.field(default_factory=fields))
     return dataclasses.make_dataclass("Options", [*documented, nested], frozen=True)
@@ -151,7 +174,7 @@ def _summary(request: Request, stage: AutoencoderStage | DiffusionStage) -> str:
 
 def _encode(stage: DiffusionStage, request: Request) -> None:
     """Fill the latent store."""
-    with closing(stage.prepare(request.out / "latents", device=request.device)) as parts, _bar(stage.length) as bar:
+    with closing(stage.prepare(request.latents, device=request.device)) as parts, _bar(stage.length) as bar:
         bar.set_description("latents")
         for done in parts:
             bar.update(done - bar.n)

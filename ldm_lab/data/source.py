@@ -166,14 +166,20 @@ def map_class_names(source: ImageSource) -> tuple[str, ...] | None:
 
 
 def vocabularies(source: ImageSource) -> tuple[tuple[str, ...], ...] | None:
-    """Words that objects of layouts are called by, first, second … of each; None where there are no boxes."""
+    """Words that objects of layouts are called by, first, second … of each; None where there are none."""
     folder = _folder_of(source)
     if folder is None:
         return SHAPES, tuple(COLORS)
     if not folder.has_boxes:
         return None
     names = [item.names for layout in folder.layouts(range(len(folder))) for item in layout]
-    return tuple(tuple(sorted(set(words))) for words in zip(*names, strict=True))
+    return tuple(tuple(sorted(set(words))) for words in zip(*names, strict=True)) or None
+
+
+def largest_layout(source: ImageSource) -> int:
+    """Most objects of one layout, at least 1."""
+    folder = _folder_of(source)
+    return 2 if folder is None else max(1, *map(len, folder.layouts(range(len(folder)))))
 
 
 def conditions(

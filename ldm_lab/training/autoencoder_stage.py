@@ -4,22 +4,25 @@ import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ldm_lab.autoencoders.autoencoder import Autoencoder
+from ldm_lab.autoencoders.bottlenecks import VQConfig
 from ldm_lab.autoencoders.config import AutoencoderConfig
 from ldm_lab.autoencoders.objective import AutoencoderObjective, AutoencoderObjectiveConfig
 from ldm_lab.checkpoints import load_autoencoder, read_checkpoint, save_autoencoder
-from ldm_lab.core.config import check, to_dict
+from ldm_lab.core.config import check, setting, to_dict
+from ldm_lab.core.errors import ConfigError
 from ldm_lab.core.images import grid, to_pil
 from ldm_lab.core.seeding import derive_seed, generator
 from ldm_lab.data.crops import detailed_crops
 from ldm_lab.data.order import stream_indices
 from ldm_lab.data.source import DataConfig, open_source, source_identity, source_length
+from ldm_lab.training.codebook import begin_on_data
 from ldm_lab.training.config import TrainingConfig
 from ldm_lab.training.latent_scale import latent_figures, measure_scale
 from ldm_lab.training.start import copy_weights, portable
@@ -27,6 +30,7 @@ from ldm_lab.training.start import copy_weights, portable
 HEALTH_PIXELS, HEALTH_IMAGES = 64 * 64**2, 64  # figures are measured on 64 small images, or on fewer large ones
 SHEET_IMAGES = 8
 SCALE_BATCHES = 64
+CODEBOOK_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +41,14 @@ class AutoencoderRecipe:
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     objective: AutoencoderObjectiveConfig = field(default_factory=AutoencoderObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    codebook: Literal["uniform", "from-data"] = setting(
+        "uniform", help="VQ: where codes begin, near zero as in the reference, or on the first images"
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.codebook == "from-data" and not isinstance(self.autoencoder.bottleneck, VQConfig):
+            raise ConfigError("codebook is 'from-data', but a KL bottleneck has no codes; leave it 'uniform'")
 
 
 class AutoencoderStage:
@@ -62,6 +71,10 @@ class AutoencoderStage:
             "autoencoder": to_dict(recipe.autoencoder),
             "objective": to_dict(recipe.objective),
         }
+        if recipe.codebook == "from-data":
+            self.identity["codebook"] = recipe.codebook
+            x = self.batch(0, CODEBOOK_IMAGES)["x"]
+            begin_on_data(self.averaged, x, generator=generator(recipe.training.seed, "codebook"))
         if init_from is not None:
             start = read_checkpoint(init_from, kind="autoencoder")
             copy_weights(load_autoencoder(start), self.averaged, source=str(init_from))

@@ -2,51 +2,45 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.bottlenecks import GaussianPosterior
 from ldm_lab.checkpoints import (
     ZOO,
+    Checkpoint,
     FirstStageReference,
     load_autoencoder,
     load_model,
     locate_first_stage,
+    locate_model,
     read_checkpoint,
+    reference_of,
     reference_to,
     save_model,
 )
-from ldm_lab.conditioning import ClassLabelConfig, ConditionerConfig, drop_conditions
-from ldm_lab.core.config import check, setting, to_dict
+from ldm_lab.conditioning import drop_conditions
+from ldm_lab.core.config import to_dict
 from ldm_lab.core.images import grid, to_pil
 from ldm_lab.core.runtime import choose_device
 from ldm_lab.core.seeding import derive_seed, generator
 from ldm_lab.data.latent_store import LatentStore, build_latent_store, open_latent_store
 from ldm_lab.data.order import epoch_of, stream_indices
-from ldm_lab.data.source import (
-    ConditionKind,
-    DataConfig,
-    ImageSource,
-    caption_corpus,
-    conditions,
-    open_source,
-    source_identity,
-    source_length,
-)
-from ldm_lab.diffusion import ObjectiveConfig, ScheduleConfig
+from ldm_lab.data.source import caption_corpus, conditions, open_source, source_identity, source_length
 from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
 from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
-from ldm_lab.training.conditioner_choice import build_for, check_widths, conditioner_for
-from ldm_lab.training.config import TrainingConfig
+from ldm_lab.training.conditioner_choice import build_for, check_widths
 from ldm_lab.training.diffusion_objective import DiffusionObjective, Networks
-from ldm_lab.training.start import copy_weights, portable
-from ldm_lab.unet.config import UNetConfig
+from ldm_lab.training.diffusion_recipe import DiffusionRecipe, fit_to_data
+from ldm_lab.training.start import fine_tune_from, portable
 from ldm_lab.unet.unet import UNet
 
 SHEET_IMAGES = 8
@@ -54,59 +48,25 @@ HEALTH_LATENTS = 256
 TOKENIZER_EXAMPLES = 20_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiffusionRecipe:
-    """Everything that decides how a diffusion model comes out."""
-
-    data: DataConfig = field(default_factory=DataConfig)
-    first_stage: str = setting("shapes-kl-f4", help="Name of a shipped first stage, or its folder")
-    num_examples: int = setting(65_536, help="Examples encoded of an endless data set", minimum=1)
-    unet: UNetConfig = field(default_factory=lambda: UNetConfig(head_channels=32))
-    conditioner: ConditionerConfig | Literal["from-data"] | None = None
-    condition_dropout: float = setting(0.1, help="Share of conditions replaced by none", minimum=0.0, maximum=1.0)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    sheet_guidance: float = setting(3.0, help="Guidance scale of sample sheets and default of the model", minimum=0.0)
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    @property
-    def condition(self) -> ConditionKind:
-        """What is asked of the data set."""
-        if self.conditioner is None:
-            return "none"
-        return "class" if isinstance(self.conditioner, ClassLabelConfig) else "caption"
-
-
-def fit_to_data(recipe: DiffusionRecipe, source: ImageSource) -> DiffusionRecipe:
-    """Put the conditioner that the data set calls for in the place of "from-data"."""
-    if recipe.conditioner != "from-data":
-        return recipe
-    conditioner = conditioner_for(source, width=recipe.unet.context_dim)
-    unet = recipe.unet if conditioner is not None else replace(recipe.unet, context_dim=None)
-    return replace(recipe, conditioner=conditioner, unet=unet)
-
-
 class DiffusionStage:
     """The training problem of stage 2; see ``Stage``. Call ``prepare`` before training.
 
     Args:
         recipe: What to train and how.
-        init_from: Folder of a native latent diffusion model of the same sizes, whose weights, and whose tokenizer if it
-            has one, are the starting point.
+        init_from: A shipped name, or the folder of a native latent diffusion model, whose weights are the starting
+            point, with its words and classes where they agree. Warns of what is not taken over.
     """
 
     def __init__(self, recipe: DiffusionRecipe, *, init_from: str | Path | None = None) -> None:
         self.source = open_source(recipe.data)
-        self.recipe = fit_to_data(recipe, self.source)
         self.length = source_length(self.source) or recipe.num_examples
         self.store: LatentStore | None = None
         self.first_stage_folder = locate_first_stage(recipe.first_stage)
         self.first_stage = reference_to(self.first_stage_folder)
-        start = None if init_from is None else read_checkpoint(init_from, kind="latent_diffusion")
-        self.model = self._build_model(None if start is None else load_model(start), source=str(init_from))
+        autoencoder = load_autoencoder(self.first_stage_folder).requires_grad_(False)
+        self.recipe = fit_to_data(recipe, self.source, autoencoder.config)
+        start = None if init_from is None else read_checkpoint(locate_model(init_from), kind="latent_diffusion")
+        self.model = self._build_model(autoencoder, start)
         self.averaged = Networks(self.model.unet, self.model.conditioner)
         self.objective = DiffusionObjective(self.averaged, self.model.schedule, recipe.objective)
         self.identity = self._identity() | ({} if start is None else {"init_from": start.digest})
@@ -163,7 +123,7 @@ class DiffusionStage:
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
         """Write UNet and conditioner beside a reference to the first stage."""
         recipe = replace(portable(self.recipe), first_stage=self.first_stage.name)
-        defaults = {"guidance_scale": self.recipe.sheet_guidance} if self.recipe.conditioner is not None else {}
+        defaults = {"guidance_scale": self.recipe.sheet_guidance} if self.recipe.is_guided else {}
         save_model(
             folder,
             self.model,
@@ -178,16 +138,16 @@ class DiffusionStage:
         assert self.store is not None, "call prepare() first"
         return self.store
 
-    def _build_model(self, start: LatentDiffusion | None, *, source: str) -> LatentDiffusion:
+    def _build_model(self, autoencoder: Autoencoder, start: Checkpoint | None) -> LatentDiffusion:
         """All parts; UNet and conditioner with fresh weights, or those of a model to start from."""
         recipe = self.recipe
-        autoencoder = load_autoencoder(self.first_stage_folder).requires_grad_(False)
+        trained = None if start is None else load_model(start)
         torch.manual_seed(derive_seed(recipe.training.seed, "init"))
         conditioner_config, conditioner = build_for(
             self.source,
-            recipe.conditioner,  # type: ignore[arg-type]  # "from-data" has been replaced
+            recipe.conditioner,  # type: ignore[arg-type]  # nothing is left open
             lambda: caption_corpus(self.source, range(min(self.length, TOKENIZER_EXAMPLES))),
-            tokenizer=getattr(start and start.conditioner, "tokenizer", None),
+            tokenizer=getattr(trained and trained.conditioner, "tokenizer", None),
         )
         check_widths(recipe.unet, conditioner)
         config = LatentDiffusionConfig(
@@ -199,15 +159,26 @@ class DiffusionStage:
             image_size=recipe.data.size,
         )
         model = LatentDiffusion(config, autoencoder=autoencoder, unet=UNet(recipe.unet), conditioner=conditioner)
-        if start is not None:
-            copy_weights(Networks(start.unet, start.conditioner), Networks(model.unet, conditioner), source=source)
+        if start is not None and trained is not None:
+            self._take_over(start, trained, model)
         return model
+
+    def _take_over(self, start: Checkpoint, trained: LatentDiffusion, model: LatentDiffusion) -> None:
+        """Begin with the weights of a trained model, and say what is new."""
+        source = str(start.folder)
+        notes = fine_tune_from(trained, model, source=source)
+        if reference_of(start).digest != self.first_stage.digest:
+            notes.append(f"{source} was trained on the latents of another first stage")
+        for note in notes:
+            warnings.warn(note, stacklevel=3)
 
     def _identity(self) -> dict[str, Any]:
         """What must not change between a stop and a resume; the first stage counts by its digest, not by its place."""
         recipe = to_dict(self.recipe)
         for name in ("data", "first_stage", "training", "sheet_guidance"):
             del recipe[name]
+        if self.recipe.condition != "low-resolution":
+            del recipe["degradation"]  # nothing depends on it
         data = source_identity(self.recipe.data, self.source)
         identity = {"recipe": recipe, "data": data, "first_stage_digest": self.first_stage.digest}
         tokenizer = getattr(self.model.conditioner, "tokenizer", None)
@@ -229,10 +200,17 @@ class DiffusionStage:
         return mean.cpu(), logvar.cpu()
 
     def _conditions(self, indices: Sequence[int], *, variant: int) -> list[Any]:
-        return conditions(self.source, indices, kind=self.recipe.condition, variant=variant)
+        return conditions(
+            self.source,
+            indices,
+            kind=self.recipe.condition,
+            variant=variant,
+            factor=self.model.config.autoencoder.downsampling_factor,
+            degradation=self.recipe.degradation,
+        )
 
     def _prepared(self, indices: Sequence[int], draw: int) -> dict[str, Any]:
-        """Conditions of a batch, phrased anew in every epoch."""
+        """Conditions of a batch; captions are phrased, masks and degradations drawn anew in every epoch."""
         conditioner = self.model.conditioner
         if conditioner is None:
             return {}
@@ -248,8 +226,8 @@ class DiffusionStage:
         return {"offset": torch.randn(shape, generator=generator(self.recipe.training.seed, "offset", draw))}
 
     def _guidance(self, count: int) -> Guidance:
-        """That of sheets; an unconditional model has none."""
-        if self.model.conditioner is None:
+        """That of sheets; without a null condition there is none."""
+        if not self.recipe.is_guided:
             return Guidance()
         negative = self.model.condition([self.model.conditioner.null] * count)
         return Guidance(scale=self.recipe.sheet_guidance, negative=negative)

@@ -1,16 +1,27 @@
 """Recipes by name: those of the shipped models, and starting points for a folder of your own."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from ldm_lab.autoencoders.bottlenecks import KLConfig
+from ldm_lab.autoencoders.bottlenecks import KLConfig, VQConfig
 from ldm_lab.autoencoders.config import AutoencoderConfig
 from ldm_lab.autoencoders.objective import AutoencoderObjectiveConfig
-from ldm_lab.conditioning import TextTransformerConfig
+from ldm_lab.conditioning import (
+    ClassLabelConfig,
+    ConditionerConfig,
+    LayoutTransformerConfig,
+    LowResolutionImageConfig,
+    MaskedImageConfig,
+    SemanticMapConfig,
+    TextTransformerConfig,
+)
+from ldm_lab.data.scenes import CLASS_NAMES, COLORS, MAP_CLASS_NAMES, SHAPES
 from ldm_lab.data.source import DataConfig
 from ldm_lab.diffusion import ObjectiveConfig, ScheduleConfig
 from ldm_lab.training.autoencoder_stage import AutoencoderRecipe
+from ldm_lab.training.conditioner_choice import Task
 from ldm_lab.training.config import TrainingConfig
-from ldm_lab.training.diffusion_stage import DiffusionRecipe
+from ldm_lab.training.diffusion_recipe import DiffusionRecipe
 from ldm_lab.unet.config import UNetConfig
 
 
@@ -50,6 +61,42 @@ def shapes_kl_f4() -> AutoencoderRecipe:
     )
 
 
+def shapes_kl_f2() -> AutoencoderRecipe:
+    """64 px → 32×32×4: hardly any compression, and four times the work for stage 2."""
+    return _like_kl_f4(channel_mult=(1, 3))
+
+
+def shapes_kl_f8() -> AutoencoderRecipe:
+    """64 px → 8×8×4: a quarter of the numbers of f4."""
+    return _like_kl_f4(channel_mult=(1, 3, 6, 6))
+
+
+def shapes_vq_f4() -> AutoencoderRecipe:
+    """64 px → 16×16 codes out of 256."""
+    return _with_codebook(shapes_kl_f4(), num_codes=256)
+
+
+def shapes_vq_f8() -> AutoencoderRecipe:
+    """64 px → 8×8 codes out of 512: a scene in 64 numbers of 9 bits."""
+    return _with_codebook(shapes_kl_f8(), num_codes=512)
+
+
+def _like_kl_f4(**sizes: tuple[int, ...]) -> AutoencoderRecipe:
+    recipe = shapes_kl_f4()
+    return replace(recipe, autoencoder=replace(recipe.autoencoder, **sizes))
+
+
+def _with_codebook(recipe: AutoencoderRecipe, *, num_codes: int) -> AutoencoderRecipe:
+    """The same networks around a codebook; few codes, begun on the data, so that most of them are used."""
+    bottleneck = VQConfig(num_codes=num_codes, beta_on="commitment")  # codes follow the encoder, which leads
+    return replace(
+        recipe,
+        autoencoder=replace(recipe.autoencoder, bottleneck=bottleneck),
+        objective=replace(recipe.objective, regularisation_weight=1.0),
+        codebook="from-data",
+    )
+
+
 def shapes_text() -> DiffusionRecipe:
     """Text to image in the built-in world: two levels, wide enough at the top for the detail of the latents."""
     return DiffusionRecipe(
@@ -62,12 +109,88 @@ def shapes_text() -> DiffusionRecipe:
             attention_levels=(1,),
             head_channels=32,
             context_dim=128,
+            vector_dim=128,  # without it, shapes and colours were not heard at all in 90,000 images
             norm_groups=4,
         ),
         conditioner=TextTransformerConfig(
-            vocab_size=1000, max_tokens=28, width=128, depth=3, num_heads=4, head_channels=32
+            vocab_size=1000, max_tokens=28, width=128, depth=3, num_heads=4, head_channels=32, pooled=True
         ),
         schedule=ScheduleConfig(),
+        objective=ObjectiveConfig(prediction="v", min_snr_gamma=None),
+        training=TrainingConfig(
+            num_steps=4000,
+            batch_size=32,
+            learning_rate=1e-3,
+            warmup_steps=200,
+            decay="cosine",
+            betas=(0.9, 0.99),
+            ema_decay=0.999,
+            save_every=500,
+            sheet_every=1000,
+        ),
+    )
+
+
+def shapes_uncond() -> DiffusionRecipe:
+    """Scenes, whichever."""
+    return _on_shapes(None)
+
+
+def shapes_class() -> DiffusionRecipe:
+    """A scene whose first object is of one of 56 kinds, such as "red star"; heard by every block, with the time."""
+    labels = ClassLabelConfig(num_classes=len(CLASS_NAMES), names=CLASS_NAMES, width=128, target="vector")
+    return _on_shapes(labels, vector_dim=128)
+
+
+def shapes_layout() -> DiffusionRecipe:
+    """Up to four named, coloured boxes (scenes have one or two), whose corners lie on a grid of half the pixels."""
+    layout = LayoutTransformerConfig(
+        vocabularies=(SHAPES, tuple(COLORS)),
+        max_objects=4,
+        grid=33,
+        width=48,
+        depth=2,
+        num_heads=2,
+        head_channels=32,
+        pooled=True,
+    )
+    return _on_shapes(layout, context_dim=48, vector_dim=48)
+
+
+def shapes_semantic() -> DiffusionRecipe:
+    """A map of shapes, of which every class keeps a channel of its own; colours and ground are the model's choice."""
+    classes = len(MAP_CLASS_NAMES)
+    return _on_shapes(SemanticMapConfig(num_classes=classes, channels=classes, names=MAP_CLASS_NAMES))
+
+
+def shapes_sr4() -> DiffusionRecipe:
+    """16 px → 64 px, from small images made by bicubic resizing."""
+    return _on_shapes(LowResolutionImageConfig(factor=4))
+
+
+def shapes_inpaint() -> DiffusionRecipe:
+    """A scene completed where a generated mask hides it."""
+    return _on_shapes(MaskedImageConfig(latent_channels=4))
+
+
+def _on_shapes(conditioner: ConditionerConfig | None, **widths: int) -> DiffusionRecipe:
+    """A UNet of two levels over the latents of ``shapes_kl_f4``, as in ``shapes_text``, under any condition."""
+    beside = conditioner.concat_channels if conditioner else 0
+    return DiffusionRecipe(
+        first_stage="shapes-kl-f4",
+        num_examples=32_768,
+        unet=UNetConfig(
+            in_channels=4 + beside,
+            channels=64,
+            channel_mult=(1, 2),
+            num_res_blocks=1,
+            attention_levels=(1,),
+            head_channels=32,
+            norm_groups=4,
+            **widths,
+        ),
+        conditioner=conditioner,
+        condition_dropout=0.0 if beside else 0.1,
         objective=ObjectiveConfig(prediction="v", min_snr_gamma=None),
         training=TrainingConfig(
             num_steps=4800,
@@ -100,7 +223,7 @@ def own_autoencoder() -> AutoencoderRecipe:
 
 
 def own_diffusion() -> DiffusionRecipe:
-    """A diffusion model for a folder of pictures, by class or by caption, whichever the folder has."""
+    """A diffusion model for a folder of pictures: of the task that is asked for, or of what the folder says of them."""
     return DiffusionRecipe(
         first_stage="runs/autoencoder-own/model",  # where ``ldm-lab train autoencoder --data`` leaves it
         unet=UNetConfig(
@@ -121,6 +244,28 @@ def own_diffusion() -> DiffusionRecipe:
 
 AUTOENCODERS: dict[str, Callable[[], AutoencoderRecipe]] = {
     "shapes-kl-f4": shapes_kl_f4,
+    "shapes-kl-f2": shapes_kl_f2,
+    "shapes-kl-f8": shapes_kl_f8,
+    "shapes-vq-f4": shapes_vq_f4,
+    "shapes-vq-f8": shapes_vq_f8,
     "own": own_autoencoder,
 }
-DIFFUSION: dict[str, Callable[[], DiffusionRecipe]] = {"shapes-text": shapes_text, "own": own_diffusion}
+DIFFUSION: dict[str, Callable[[], DiffusionRecipe]] = {
+    "shapes-text": shapes_text,
+    "shapes-uncond": shapes_uncond,
+    "shapes-class": shapes_class,
+    "shapes-layout": shapes_layout,
+    "shapes-semantic": shapes_semantic,
+    "shapes-sr4": shapes_sr4,
+    "shapes-inpaint": shapes_inpaint,
+    "own": own_diffusion,
+}
+PRESET_OF_TASK: dict[Task, str] = {  # on the built-in world
+    "unconditional": "shapes-uncond",
+    "class": "shapes-class",
+    "text": "shapes-text",
+    "layout": "shapes-layout",
+    "semantic": "shapes-semantic",
+    "super-resolution": "shapes-sr4",
+    "inpainting": "shapes-inpaint",
+}

@@ -18,7 +18,8 @@ from ldm_lab.data.source import DataConfig
 from ldm_lab.training import autoencoder_stage, diffusion_stage
 from ldm_lab.training.autoencoder_stage import AutoencoderRecipe, AutoencoderStage
 from ldm_lab.training.config import TrainingConfig
-from ldm_lab.training.diffusion_stage import DiffusionRecipe, DiffusionStage
+from ldm_lab.training.diffusion_recipe import DiffusionRecipe
+from ldm_lab.training.diffusion_stage import DiffusionStage
 from ldm_lab.training.loop import train
 from ldm_lab.unet.config import UNetConfig
 
@@ -149,6 +150,12 @@ def in_child():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     return run
+
+
+@pytest.fixture
+def run_of():
+    """A runner of any recipe."""
+    return Runner
 
 
 @pytest.fixture(params=["autoencoder", "diffusion"])
