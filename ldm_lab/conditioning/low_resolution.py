@@ -31,6 +31,8 @@ class LowResolutionImage(nn.Module):
     LDM (Rombach et al. 2022), section 4.4; in the released ``bsr_sr`` the encoder of the condition is the identity.
     """
 
+    _place: Tensor  # empty, and where the module is, as there are no weights that would know
+
     null = None
     has_null = False
     context_dim = None
@@ -40,7 +42,7 @@ class LowResolutionImage(nn.Module):
     def __init__(self, config: LowResolutionImageConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("_place", torch.empty(0), persistent=False)  # knows the device, as there are no weights
+        self.register_buffer("_place", torch.empty(0), persistent=False)
 
     def attach(self, encode: Encode) -> None:
         """Needs no first stage: the image itself is of the latent's size."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ldm_lab.conditioning.conditioner import Encode, Prepared, check_one_size, checked_pictures, move
 from ldm_lab.conditioning.record import Conditioning
@@ -39,6 +39,8 @@ class MaskedImage(nn.Module):
     weights are neither trained nor saved here.
     """
 
+    _place: Tensor  # empty, and where the module is, as there are no weights that would know
+
     null = None
     has_null = False
     context_dim = None
@@ -49,7 +51,7 @@ class MaskedImage(nn.Module):
         self.config = config
         self.concat_channels = config.concat_channels
         self._encode: tuple[Encode, ...] = ()  # a tuple, so that nn.Module registers nothing
-        self.register_buffer("_place", torch.empty(0), persistent=False)  # knows the device, as there are no weights
+        self.register_buffer("_place", torch.empty(0), persistent=False)
 
     def attach(self, encode: Encode) -> None:
         """Take note of the first stage: images (B, 3, H, W) in [-1, 1] → scaled latents (B, C, h, w)."""
