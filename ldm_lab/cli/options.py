@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from ldm_lab.core.layout import LayoutObject
 from ldm_lab.tasks.picture_input import Picture
 
 
@@ -43,10 +44,12 @@ def given(options: Any) -> dict[str, Any]:
 
 
 def _typed(hint: Any) -> Any:
-    """What a person types for a field: the path of a picture, and otherwise what the field holds."""
+    """What a person types for a field: the path of a picture, a string for an object, and else what the field holds."""
     if isinstance(hint, types.UnionType):
         options = [_typed(option) for option in typing.get_args(hint)]
         return typing.Union[tuple(options)]  # noqa: UP007 (made at run time)
+    if hint == tuple[LayoutObject, ...]:
+        return tuple[str, ...]
     return Path if isinstance(hint, type) and issubclass(hint, Picture) else hint
 
 

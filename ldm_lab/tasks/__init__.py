@@ -3,29 +3,41 @@
 from ldm_lab.tasks.catalogue import TASKS, Task, task_named
 from ldm_lab.tasks.class_label import ClassToImageSettings
 from ldm_lab.tasks.flow import carry_out, stream
+from ldm_lab.tasks.image_guiding import ImageGuidingSettings
 from ldm_lab.tasks.image_to_image import ImageToImageSettings
 from ldm_lab.tasks.inpainting import InpaintingSettings
+from ldm_lab.tasks.interpolation import InterpolationSettings
 from ldm_lab.tasks.inversion import InversionSettings
+from ldm_lab.tasks.large import LargeImageSettings
+from ldm_lab.tasks.layout import LayoutToImageSettings
 from ldm_lab.tasks.outpainting import OutpaintingSettings
 from ldm_lab.tasks.picture import RunImage
-from ldm_lab.tasks.picture_input import MaskPicture, Picture
+from ldm_lab.tasks.picture_input import MapPicture, MaskPicture, Picture
 from ldm_lab.tasks.pipeline import Pipeline
 from ldm_lab.tasks.plan import Plan
 from ldm_lab.tasks.provenance import Environment, Origin, Provenance
 from ldm_lab.tasks.record import RunRecord
 from ldm_lab.tasks.run import Outcome, Run
+from ldm_lab.tasks.semantic import SemanticToImageSettings
 from ldm_lab.tasks.settings import GuidedSettings, TaskSettings
+from ldm_lab.tasks.super_resolution import SuperResolutionSettings
 from ldm_lab.tasks.text import TextToImageSettings
 from ldm_lab.tasks.unconditional import UnconditionalSettings
+from ldm_lab.tasks.variation import VariationSettings
 
 __all__ = [
     "TASKS",
     "ClassToImageSettings",
     "Environment",
     "GuidedSettings",
+    "ImageGuidingSettings",
     "ImageToImageSettings",
     "InpaintingSettings",
+    "InterpolationSettings",
     "InversionSettings",
+    "LargeImageSettings",
+    "LayoutToImageSettings",
+    "MapPicture",
     "MaskPicture",
     "Origin",
     "Outcome",
@@ -37,10 +49,13 @@ __all__ = [
     "Run",
     "RunImage",
     "RunRecord",
+    "SemanticToImageSettings",
+    "SuperResolutionSettings",
     "Task",
     "TaskSettings",
     "TextToImageSettings",
     "UnconditionalSettings",
+    "VariationSettings",
     "carry_out",
     "stream",
     "task_named",

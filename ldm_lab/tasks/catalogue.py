@@ -7,14 +7,21 @@ from typing import Any
 from ldm_lab.core.errors import RequestError
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.class_label import ClassToImageSettings, class_to_image
+from ldm_lab.tasks.image_guiding import ImageGuidingSettings, image_guiding
 from ldm_lab.tasks.image_to_image import ImageToImageSettings, image_to_image
 from ldm_lab.tasks.inpainting import InpaintingSettings, inpainting
+from ldm_lab.tasks.interpolation import InterpolationSettings, interpolation
 from ldm_lab.tasks.inversion import InversionSettings, inversion
+from ldm_lab.tasks.large import LargeImageSettings, large_image
+from ldm_lab.tasks.layout import LayoutToImageSettings, layout_to_image
 from ldm_lab.tasks.outpainting import OutpaintingSettings, outpainting
 from ldm_lab.tasks.plan import Plan
+from ldm_lab.tasks.semantic import SemanticToImageSettings, semantic_to_image
 from ldm_lab.tasks.settings import TaskSettings
+from ldm_lab.tasks.super_resolution import SuperResolutionSettings, super_resolution
 from ldm_lab.tasks.text import TextToImageSettings, text_to_image
 from ldm_lab.tasks.unconditional import UnconditionalSettings, unconditional
+from ldm_lab.tasks.variation import VariationSettings, variation
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +48,20 @@ TASKS: dict[str, Task] = {
         Task(ClassToImageSettings, class_to_image, "shapes-class", 'model.class_to_image("star")'),
         Task(TextToImageSettings, text_to_image, "shapes-text", 'model.text_to_image("a red circle")'),
         Task(
-            ImageToImageSettings, image_to_image, "shapes-text", 'model.image_to_image("in.png", prompt="a blue star")'
+            LayoutToImageSettings, layout_to_image, "shapes-layout", 'model.layout_to_image("star red 0.1 0.1 0.5 0.5")'
         ),
+        Task(SemanticToImageSettings, semantic_to_image, "shapes-semantic", 'model.semantic_to_image("map.png")'),
+        Task(SuperResolutionSettings, super_resolution, "shapes-sr4", 'model.super_resolution("small.png")'),
         Task(InpaintingSettings, inpainting, "shapes-inpaint", 'model.inpainting("in.png", "mask.png")'),
         Task(OutpaintingSettings, outpainting, "shapes-inpaint", 'model.outpainting("in.png", right=32)'),
+        Task(
+            ImageToImageSettings, image_to_image, "shapes-text", 'model.image_to_image("in.png", prompt="a blue star")'
+        ),
+        Task(VariationSettings, variation, "shapes-text", 'model.variation(of_seed=7, prompt="a star", seeds=[1, 2])'),
+        Task(InterpolationSettings, interpolation, "shapes-text", 'model.interpolation(prompt="a star", seeds=[3, 4])'),
         Task(InversionSettings, inversion, "shapes-text", 'model.inversion("in.png", prompt="a red circle")'),
+        Task(ImageGuidingSettings, image_guiding, "shapes-uncond", 'model.image_guiding("small.png")'),
+        Task(LargeImageSettings, large_image, "shapes-uncond", "model.large_image(width=256, height=128)"),
     )
 }
 

@@ -81,7 +81,7 @@ def carry_out(
 @torch.no_grad()
 def _planned(model: LatentDiffusion, settings: TaskSettings) -> Plan:
     check_cost(
-        num_images=len(settings.seeds), width=settings.width, height=settings.height, num_steps=settings.num_steps
+        num_images=len(settings.image_names), width=settings.width, height=settings.height, num_steps=settings.num_steps
     )
     return TASKS[settings.task].plan(model, settings)
 

@@ -10,14 +10,13 @@ from ldm_lab.core.config import setting
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.any_model import AnyModelSettings
 from ldm_lab.tasks.picture_input import Picture
-from ldm_lab.tasks.settings import MAX_SIDE, picture_fields
+from ldm_lab.tasks.settings import MAX_SIDE, TaskSettings, picture_fields
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureSettings(AnyModelSettings):
-    """Settings of a task that begins with a picture; its masks and maps are brought to a size together with it."""
+class SizedByPicture(TaskSettings):
+    """Settings of a task whose first picture says how large things are; all its pictures are brought to one size."""
 
-    image: Picture = setting(dataclasses.MISSING, help="The picture to begin with: a file.")
     width: int | None = setting(
         None, help="Width to which the picture is scaled and cut; None: as it is.", minimum=1, maximum=MAX_SIDE
     )
@@ -25,19 +24,31 @@ class PictureSettings(AnyModelSettings):
         None, help="Height to which the picture is scaled and cut; None: as it is.", minimum=1, maximum=MAX_SIDE
     )
 
+    @property
+    def main_picture(self) -> Picture:
+        """The one that says how large things are."""
+        return getattr(self, next(iter(picture_fields(type(self)))))
+
     def resolved(self, **known: Any) -> Self:
         """As for every task, and pictures in the size that the model sees."""
-        size = {"width": self.width or self.image.width, "height": self.height or self.image.height}
+        picture = self.main_picture
+        size = {"width": self.width or picture.width, "height": self.height or picture.height}
         sized = super().resolved(**known, **size)
-        pictures = {name: getattr(self, name) for name in picture_fields(type(self))}
-        fitted = {name: each.fitted(**size) for name, each in pictures.items() if each is not None}
+        fitted = {name: getattr(self, name).fitted(**size) for name in picture_fields(type(self))}
         return dataclasses.replace(sized, **fitted)
 
     def notes_on(self, resolved: Self) -> list[str]:
         """Say how the picture was brought to its size."""
         notes = super().notes_on(resolved)
-        before, after = (f"{picture.width} x {picture.height}" for picture in (self.image, resolved.image))
+        before, after = (f"{each.width} x {each.height}" for each in (self.main_picture, resolved.main_picture))
         return notes if before == after else [*notes, f"the picture of {before} pixels was scaled and cut to {after}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings(SizedByPicture, AnyModelSettings):
+    """Settings of a task that begins with a picture and takes any model."""
+
+    image: Picture = setting(dataclasses.MISSING, help="The picture to begin with: a file.")
 
 
 def encode_picture(model: LatentDiffusion, picture: Picture, *, num_images: int) -> Tensor:

@@ -8,11 +8,12 @@ from io import BytesIO
 from typing import Any, BinaryIO, ClassVar, Self
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from ldm_lab.core.errors import ImageError
-from ldm_lab.core.images import read_image, to_pil, to_tensor
+from ldm_lab.core.images import FORMATS, MAX_BYTES, read_image, to_pil, to_tensor
 from ldm_lab.core.masks import to_mask
 
 PREFIX = "data:image/png;base64,"
@@ -162,6 +163,66 @@ class MaskPicture(Picture):
 
     def _resampling(self) -> Image.Resampling:
         return Image.Resampling.NEAREST
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MapPicture(Picture):
+    """A semantic map: of every pixel the number of its class, from 0 to 255."""
+
+    mode: ClassVar[str] = "L"
+
+    @classmethod
+    def of(cls, source: PictureSource) -> Self:
+        """Read a map: grey values, or indices into a palette, are numbers of classes.
+
+        Args:
+            source: Path, content of a file, binary file, PIL image, ``MapPicture``, or an array or tensor of integers
+                from 0 to 255. (H, W)
+
+        Raises:
+            ImageError: If it is no map, or damaged, or too large.
+        """
+        if isinstance(source, cls):
+            return source
+        if isinstance(source, np.ndarray | Tensor):
+            return cls.from_image(Image.fromarray(_numbers(np.asarray(source))))
+        return cls.from_image(_opened_map(_checked(source)))
+
+    @classmethod
+    def from_image(cls, image: Image.Image) -> Self:
+        """A picture of one byte a pixel, or of one bit."""
+        if image.mode not in ("1", "L", "P"):
+            raise ImageError(
+                f"a semantic map has mode {image.mode}; save the numbers of the classes as grey values of 8 bits"
+            )
+        return cls(image.width, image.height, np.asarray(image).astype(np.uint8).tobytes())
+
+    def tensor(self) -> Tensor:
+        """Numbers of classes. int64 (H, W)"""
+        return torch.from_numpy(np.asarray(self.image).astype(np.int64))
+
+    def _resampling(self) -> Image.Resampling:
+        return Image.Resampling.NEAREST
+
+
+def _opened_map(source: Any) -> Image.Image:
+    """A picture as it is stored, once it has passed the contract of ``read_image``, which turns all into colours."""
+    if isinstance(source, Image.Image):
+        return source
+    data = source.read(MAX_BYTES + 1) if hasattr(source, "read") else source
+    read_image(data)
+    image = Image.open(BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
+    image.load()
+    return image
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """Numbers of classes as bytes. (H, W)"""
+    if values.ndim != 2 or values.size == 0 or not np.issubdtype(values.dtype, np.integer):
+        raise ImageError(f"a semantic map is {values.dtype} of shape {values.shape}; expected integers (height, width)")
+    if values.min() < 0 or values.max() > 255:
+        raise ImageError(f"a semantic map has numbers from {values.min()} to {values.max()}; expected 0 to 255")
+    return values.astype(np.uint8)
 
 
 def _read(source: PictureSource) -> Image.Image:

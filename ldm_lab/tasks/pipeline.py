@@ -90,6 +90,34 @@ class Pipeline:
         """Continue a picture beyond its edges; see ``OutpaintingSettings``."""
         return self.run("outpainting", image=image, **settings)
 
+    def layout_to_image(self, layout: Any, **settings: Any) -> Run:
+        """Make images of a layout: objects such as "star red 0.1 0.2 0.5 0.6"; see ``LayoutToImageSettings``."""
+        return self.run("layout_to_image", layout=layout, **settings)
+
+    def semantic_to_image(self, map: PictureSource, **settings: Any) -> Run:
+        """Make images of a semantic map; see ``SemanticToImageSettings``."""
+        return self.run("semantic_to_image", map=map, **settings)
+
+    def super_resolution(self, image: PictureSource, **settings: Any) -> Run:
+        """Make a picture larger; see ``SuperResolutionSettings``."""
+        return self.run("super_resolution", image=image, **settings)
+
+    def variation(self, **settings: Any) -> Run:
+        """Make images like that of a seed; see ``VariationSettings``."""
+        return self.run("variation", **settings)
+
+    def interpolation(self, **settings: Any) -> Run:
+        """Make frames between two images; see ``InterpolationSettings``."""
+        return self.run("interpolation", **settings)
+
+    def image_guiding(self, image: PictureSource, **settings: Any) -> Run:
+        """Make images of which a picture is the small copy; see ``ImageGuidingSettings``."""
+        return self.run("image_guiding", image=image, **settings)
+
+    def large_image(self, **settings: Any) -> Run:
+        """Make images larger than those of training; see ``LargeImageSettings``."""
+        return self.run("large_image", **settings)
+
     def inversion(self, image: PictureSource, **settings: Any) -> Run:
         """Find the noise of a picture, and walk back from it; see ``InversionSettings``."""
         return self.run("inversion", image=image, **settings)

@@ -41,8 +41,10 @@ def from_noise(
     cond: Condition = None,
     guidance: Guide | None = None,
     denoiser: Denoiser | None = None,
+    size: tuple[int, int] | None = None,
+    start: tuple[Tensor, int] | None = None,
 ) -> Iterator[Step]:
-    """The walk from the noise of the seeds to images of the size asked for.
+    """The walk from noise to images of the size asked for.
 
     Args:
         model: Whose latents they are.
@@ -50,6 +52,8 @@ def from_noise(
         cond: Condition of each image, or None.
         guidance: None: the condition alone.
         denoiser: What predicts; None: the model.
+        size: Width and height of the images; None: those of the settings.
+        start: z_t and the position of the walk where it begins; None: the noise of the seeds at the first.
 
     Raises:
         RequestError: If the size or anything else cannot be served.
@@ -59,8 +63,9 @@ def from_noise(
         cond,
         scheduler_of(model, settings),
         **walk_of(settings),
-        shape=model.latent_shape(settings.width, settings.height),
+        shape=model.latent_shape(*(size or (settings.width, settings.height))),
         guidance=guidance or Guidance(),
+        start=start,
     )
 
 

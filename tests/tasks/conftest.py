@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm_lab.conditioning import ClassLabelConfig, MaskedImageConfig
+from ldm_lab.conditioning import (
+    ClassLabelConfig,
+    LayoutTransformerConfig,
+    LowResolutionImageConfig,
+    MaskedImageConfig,
+    SemanticMapConfig,
+)
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +30,20 @@ def class_model(make_tiny_model):
 @pytest.fixture(scope="session")
 def inpainting_model(make_tiny_model):
     return make_tiny_model(conditioner=MaskedImageConfig(latent_channels=3))
+
+
+@pytest.fixture(scope="session")
+def layout_model(make_tiny_model):
+    words = (("circle", "star"), ("red", "blue"))
+    sizes = {"max_objects": 2, "grid": 8, "width": 8, "depth": 1, "num_heads": 2, "head_channels": 4}
+    return make_tiny_model(conditioner=LayoutTransformerConfig(vocabularies=words, **sizes))
+
+
+@pytest.fixture(scope="session")
+def semantic_model(make_tiny_model):
+    return make_tiny_model(conditioner=SemanticMapConfig(num_classes=4, num_halvings=1))
+
+
+@pytest.fixture(scope="session")
+def upscaling_model(make_tiny_model):
+    return make_tiny_model(conditioner=LowResolutionImageConfig(factor=2))

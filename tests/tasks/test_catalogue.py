@@ -1,0 +1,87 @@
+"""What holds for every task: settings that explain themselves, records that recreate them, a method of the pipeline."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ldm_lab import api
+from ldm_lab.core.config import from_dict, to_dict
+from ldm_lab.core.errors import RequestError
+from ldm_lab.tasks import TASKS, Pipeline, task_named
+from ldm_lab.tasks.kinds import KINDS
+
+PICTURE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+MASK = np.repeat(np.arange(16)[None] > 7, 16, axis=0)
+ASKED = {
+    "unconditional": ("unconditional_model", {}),
+    "class_to_image": ("class_model", {"label": "star"}),
+    "text_to_image": ("tiny_model", {"prompt": "a (red:1.4) star", "later_prompts": [[0.5, "a circle"]]}),
+    "layout_to_image": ("layout_model", {"layout": ["star red 0 0 0.5 0.5"]}),
+    "semantic_to_image": ("semantic_model", {"map": np.full((16, 16), 2)}),
+    "super_resolution": ("upscaling_model", {"image": PICTURE}),
+    "inpainting": ("inpainting_model", {"image": PICTURE, "mask": MASK}),
+    "outpainting": ("tiny_model", {"image": PICTURE, "right": 8}),
+    "image_to_image": ("tiny_model", {"image": PICTURE, "prompt": "a star"}),
+    "variation": ("class_model", {"of_seed": 3, "label": 1}),
+    "interpolation": ("tiny_model", {"prompt": "a star", "num_frames": 3}),
+    "inversion": ("tiny_model", {"image": PICTURE}),
+    "image_guiding": ("unconditional_model", {"image": PICTURE, "guide_scale": 0.01}),
+    "large_image": ("unconditional_model", {"width": 32, "patch_size": 16}),
+}
+
+
+@pytest.fixture(params=TASKS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def pipeline(request, name):
+    return Pipeline(request.getfixturevalue(ASKED[name][0]), defaults={"num_steps": 2})
+
+
+def test_every_setting_has_help(name):
+    for field in dataclasses.fields(TASKS[name].settings):
+        assert field.metadata["help"].rstrip('"').endswith("."), field.name
+
+
+def test_the_task_knows_its_name_and_a_shipped_model(name):
+    task = TASKS[name]
+    assert task.settings.task == name
+    assert task_named(name.replace("_", "-")) is task
+    assert task.model in {kind.shipped for kind in KINDS}
+    assert f"model.{name}(" in task.example
+
+
+def test_the_pipeline_has_a_method_that_is_short_for_run(name, pipeline):
+    method = getattr(Pipeline, name)
+    required = [
+        field.name for field in dataclasses.fields(TASKS[name].settings) if field.default is dataclasses.MISSING
+    ]
+    assert list(inspect.signature(method).parameters) == ["self", *required, "settings"]
+
+
+def test_a_saved_picture_makes_the_run_again(name, pipeline, tmp_path):
+    run = pipeline.run(name, **ASKED[name][1])
+    assert from_dict(TASKS[name].settings, to_dict(run.settings)) == run.settings
+    run.images[-1].save(tmp_path / "x.png")
+    opened = api.open_run(tmp_path / "x.png", model=pipeline)
+    assert opened.settings == run.settings
+    assert [image.tobytes() for image in opened.images] == [image.tobytes() for image in run.images]
+    assert opened.notes[-1] == "the picture made again equals the file bit for bit"
+    assert run._repr_html_()
+
+
+def test_resolving_twice_changes_nothing(name, pipeline):
+    once = pipeline.resolved(TASKS[name].settings.of(**ASKED[name][1]))
+    assert pipeline.resolved(once) == once
+    assert hash(once) == hash(pipeline.resolved(once))
+    assert once.length >= 1
+
+
+def test_an_unknown_task_lists_the_known_ones(pipeline):
+    with pytest.raises(RequestError, match="there is no task 'video'; choose one of unconditional, class_to_image"):
+        pipeline.run("video")
