@@ -15,6 +15,7 @@ from ldm_lab import cli
 from ldm_lab.checkpoints import load_autoencoder, load_model, read_checkpoint
 from ldm_lab.cli import train as cli_train
 from ldm_lab.cli.recipe_options import recipe_options, with_options
+from ldm_lab.conditioning import LowResolutionImageConfig, MaskedImageConfig
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.errors import ConfigError
 from ldm_lab.training import autoencoder_stage, diffusion_stage
@@ -104,6 +105,32 @@ def test_pictures_alone_train_an_unconditional_model(tmp_path, pictures):
     assert load_model(tmp_path / "second" / "model").conditioner is None
 
 
+def test_a_task_on_a_folder_of_ones_own(tmp_path, pictures, capsys):
+    """Two tasks on one first stage and one store of latents; any pictures will do for them."""
+    assert train_first_stage(tmp_path / "first", pictures, steps=1) == 0
+    shared = ["--data", pictures, "--first-stage", tmp_path / "first" / "model", "--latents", tmp_path / "latents"]
+    for task, kind in (("inpainting", MaskedImageConfig), ("super-resolution", LowResolutionImageConfig)):
+        more = [*shared, "--task", task, "--training.num-steps", 1]
+        assert main(DIFFUSION_WORDS, "--out", tmp_path / task, *more) == 0
+        assert f"diffusion own, {task} in" in capsys.readouterr().out
+        assert isinstance(load_model(tmp_path / task / "model").config.conditioner, kind)
+        assert not (tmp_path / task / "latents").exists()
+    assert main(DIFFUSION_WORDS, "--out", tmp_path / "layout", *shared, "--task", "layout") == 2
+    assert "has no boxes; write" in capsys.readouterr().err
+
+
+def test_a_task_chooses_its_preset():
+    assert cli_train._begin(["--task", "inpainting"], "diffusion")[:2] == ("shapes-inpaint", "inpainting")
+    assert cli_train._begin(["--task", "text", "--data", "x"], "diffusion")[:2] == ("own", "text")
+    assert cli_train._begin(["--preset", "shapes-sr4"], "diffusion")[:2] == ("shapes-sr4", None)
+    assert cli_train._begin([], "diffusion")[0] == "shapes-text"
+    assert cli_train._begin([], "autoencoder")[0] == "shapes-kl-f4"
+    with pytest.raises(ConfigError, match="there is no task 'painting'; choose one of unconditional, class, text"):
+        cli_train._begin(["--task", "painting"], "diffusion")
+    with pytest.raises(ConfigError, match="the preset shapes-sr4 is not for the task 'class'; leave one of them out"):
+        cli_train._begin(["--task", "class", "--preset", "shapes-sr4"], "diffusion")
+
+
 def test_a_finished_run_says_so(tmp_path, pictures, capsys):
     for _ in range(2):
         assert train_first_stage(tmp_path / "run", pictures, steps=1) == 0
@@ -124,7 +151,7 @@ def test_weights_to_start_from(tmp_path, pictures, capsys):
 
 
 MISTAKES = [
-    (["--preset", "shapes-kl-f8"], "there is no preset 'shapes-kl-f8'; choose one of shapes-kl-f4, own"),
+    (["--preset", "shapes-kl-f3"], "there is no preset 'shapes-kl-f3'; choose one of shapes-kl-f4, shapes-kl-f2"),
     (["--training.num-steps", "0"], "num_steps is 0; it must be at least 1"),
     (["--autoencoder.channels", "5"], "width 5 cannot be split into norm_groups=2"),
     (["--data", "/nowhere"], "there is no folder /nowhere"),
