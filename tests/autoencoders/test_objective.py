@@ -53,6 +53,19 @@ def test_kl_objective_is_the_mean_error_and_nats_a_pixel(pixel):
     assert not any(term.requires_grad for term in value.terms.values())
 
 
+@pytest.mark.parametrize("pixel", ["l1", "l2"])
+def test_half_size_latents_are_asked_for_half_size_images(pixel):
+    objective = build(replace(QUIET, pixel=pixel, half_size_weight=0.25))
+    _, bottlenecked = reconstruct(objective)
+    small = bottlenecked.z_decoder.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    error = objective.autoencoder.decode_bottlenecked(small) - images().unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    expected = error.abs().mean() if pixel == "l1" else error.square().mean()
+    value, plain = evaluate(objective), evaluate(build(replace(QUIET, pixel=pixel)))
+    torch.testing.assert_close(value.terms["half_size"], expected.detach())
+    torch.testing.assert_close(value.total, plain.total + 0.25 * expected)
+    assert "half_size" not in plain.terms
+
+
 def test_vq_objective_adds_the_mean_codebook_term():
     objective = build(replace(QUIET, regularisation_weight=2.0), VQ)
     x_hat, bottlenecked = reconstruct(objective)
