@@ -227,7 +227,7 @@ class DiffusionStage:
 
     def _guidance(self, count: int) -> Guidance:
         """That of sheets; without a null condition there is none."""
-        if not self.recipe.is_guided:
+        if self.model.conditioner is None or not self.recipe.is_guided:
             return Guidance()
         negative = self.model.condition([self.model.conditioner.null] * count)
         return Guidance(scale=self.recipe.sheet_guidance, negative=negative)

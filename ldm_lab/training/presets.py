@@ -81,9 +81,9 @@ def shapes_vq_f8() -> AutoencoderRecipe:
     return _with_codebook(shapes_kl_f8(), num_codes=512)
 
 
-def _like_kl_f4(**sizes: tuple[int, ...]) -> AutoencoderRecipe:
+def _like_kl_f4(*, channel_mult: tuple[int, ...]) -> AutoencoderRecipe:
     recipe = shapes_kl_f4()
-    return replace(recipe, autoencoder=replace(recipe.autoencoder, **sizes))
+    return replace(recipe, autoencoder=replace(recipe.autoencoder, channel_mult=channel_mult))
 
 
 def _with_codebook(recipe: AutoencoderRecipe, *, num_codes: int) -> AutoencoderRecipe:
@@ -173,7 +173,9 @@ def shapes_inpaint() -> DiffusionRecipe:
     return _on_shapes(MaskedImageConfig(latent_channels=4))
 
 
-def _on_shapes(conditioner: ConditionerConfig | None, **widths: int) -> DiffusionRecipe:
+def _on_shapes(
+    conditioner: ConditionerConfig | None, *, context_dim: int | None = None, vector_dim: int | None = None
+) -> DiffusionRecipe:
     """A UNet of two levels over the latents of ``shapes_kl_f4``, as in ``shapes_text``, under any condition."""
     beside = conditioner.concat_channels if conditioner else 0
     return DiffusionRecipe(
@@ -187,7 +189,8 @@ def _on_shapes(conditioner: ConditionerConfig | None, **widths: int) -> Diffusio
             attention_levels=(1,),
             head_channels=32,
             norm_groups=4,
-            **widths,
+            context_dim=context_dim,
+            vector_dim=vector_dim,
         ),
         conditioner=conditioner,
         condition_dropout=0.0 if beside else 0.1,
