@@ -1,6 +1,7 @@
 """One thread, no downloads, the same examples every time: a test that failed once fails again."""
 
 import os
+import signal
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -11,6 +12,7 @@ import torch
 torch.set_num_threads(1)  # toy sizes: more threads cost more than they bring, and sums would depend on the machine
 hypothesis.settings.register_profile("ldm_lab", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("ldm_lab")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -193,7 +193,6 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, pictures, number, code):
     folder, errors = tmp_path / "run", tmp_path / "errors"
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
         with open(errors, "w") as sys.stderr:
             code = train_first_stage(folder, pictures, "--training.sheet-every", 1, steps=2_000)
         os._exit(code)
