@@ -15,6 +15,7 @@ from benchmarks.conversion import scheduler_settings
 from benchmarks.peer_training import autoencoder_training_step, diffusion_training_step
 from benchmarks.subject import Subject
 from ldm_lab.autoencoders.objective import AutoencoderObjective, AutoencoderObjectiveConfig
+from ldm_lab.conditioning import Conditioning
 from ldm_lab.core.seeding import generator
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.diffusion import ObjectiveConfig
@@ -59,11 +60,12 @@ def unet_step(subject: Subject) -> Case:
     z_t = torch.randn(IMAGES, *_latent_shape(subject), generator=generator("benchmark", "z_t"))
     timesteps = make_scheduler("dpm++2m", model.config.schedule, model.prediction).timesteps
     predict = bind_guided(model, cond, timesteps, Guidance(scale=GUIDANCE, negative=negative))
-    context = torch.cat([negative.context, cond.context])
+    both = Conditioning.cat([negative, cond])
+    embeddings = {"encoder_hidden_states": both.context, "class_labels": both.vector}
 
     @torch.no_grad()
     def diffusers_step() -> Tensor:
-        pred = theirs(torch.cat([z_t] * 2), timesteps[0], encoder_hidden_states=context).sample
+        pred = theirs(torch.cat([z_t] * 2), timesteps[0], **embeddings).sample
         uncond, text = pred.chunk(2)
         return uncond + GUIDANCE * (text - uncond)
 

@@ -26,11 +26,11 @@ def diffusers_unet(unet: UNet) -> UNet2DConditionModel:
     """diffusers' UNet with the weights of ours.
 
     Raises:
-        ConfigError: If ours is not conditioned on text alone.
+        ConfigError: If ours reads no context.
     """
     config = unet.config
-    if config.context_dim is None or config.vector_dim is not None or config.resblock_updown:
-        raise ConfigError("the benchmark compares UNets that read a context and nothing else; choose a text model")
+    if config.context_dim is None or config.resblock_updown:
+        raise ConfigError("the benchmark compares UNets that read a context; choose a text model")
     theirs = UNet2DConditionModel(**_unet_settings(config)).eval()
     theirs.load_state_dict(unet.state_dict())
     return theirs
@@ -47,6 +47,8 @@ def _unet_settings(config: UNetConfig) -> dict:
         "up_block_types": tuple("CrossAttnUpBlock2D" if here else "UpBlock2D" for here in reversed(attended)),
         "attention_head_dim": tuple(config.heads_of(width) for width in config.widths),  # means: number of heads
         "cross_attention_dim": config.context_dim,
+        "class_embed_type": None if config.vector_dim is None else "projection",
+        "projection_class_embeddings_input_dim": config.vector_dim,
         "transformer_layers_per_block": config.transformer_depth,
         "norm_num_groups": config.norm_groups,
         "resnet_time_scale_shift": "scale_shift" if config.scale_shift_norm else "default",

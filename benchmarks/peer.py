@@ -54,12 +54,13 @@ class TextToImage:
     ) -> list[Image.Image]:
         side = image_size // 2 ** (len(self.vae.config.block_out_channels) - 1)
         latents = sample_noise((self.vae.config.latent_channels, side, side), seeds)
-        embeddings = self.conditioner.encode([""] * len(seeds) + [prompt] * len(seeds)).context
+        cond = self.conditioner.encode([""] * len(seeds) + [prompt] * len(seeds))
+        embeddings = {"encoder_hidden_states": cond.context, "class_labels": cond.vector}
         self.scheduler.set_timesteps(num_steps)
         latents = latents * self.scheduler.init_noise_sigma
         for t in self.scheduler.timesteps:
             latent_model_input = self.scheduler.scale_model_input(torch.cat([latents] * 2), timestep=t)
-            noise_pred = self.unet(latent_model_input, t, encoder_hidden_states=embeddings).sample
+            noise_pred = self.unet(latent_model_input, t, **embeddings).sample
             noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)
             noise_pred = noise_pred_uncond + guidance_scale * (noise_pred_text - noise_pred_uncond)
             latents = self.scheduler.step(noise_pred, t, latents).prev_sample

@@ -56,8 +56,9 @@ def diffusion_training_step(
     def step(*, z_0: Tensor, noise: Tensor, t: Tensor, prepared: dict[str, Tensor]) -> Tensor:
         is_velocity = noise_scheduler.config.prediction_type == "v_prediction"
         target = noise_scheduler.get_velocity(z_0, noise, t) if is_velocity else noise
-        context = conditioner(prepared).context
-        model_pred = unet(noise_scheduler.add_noise(z_0, noise, t), t, encoder_hidden_states=context).sample
+        cond = conditioner(prepared)
+        noisy = noise_scheduler.add_noise(z_0, noise, t)
+        model_pred = unet(noisy, t, encoder_hidden_states=cond.context, class_labels=cond.vector).sample
         loss = nn.functional.mse_loss(model_pred.float(), target.float(), reduction="none")
         loss = (loss.mean(dim=(1, 2, 3)) * _weights(noise_scheduler, t, objective)).mean()
         loss.backward()
