@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from ldm_lab.core.seeding import derive_seed
+from ldm_lab.data.draws import pick
 from ldm_lab.data.scenes import BACKGROUNDS, COLORS, OPPOSITES, SHAPES, Scene
 
 SIZE_WORDS = {"small": ("small", "small", "little"), "large": ("large", "large", "big")}
@@ -164,29 +165,25 @@ def _phrase(rng: random.Random, asked: Asked) -> str:
     phrases = [_noun_phrase(rng, item) for item in asked.objects]
     names = dict(zip("ab", phrases, strict=False))
     if asked.relation is not None:
-        text = _pick(rng, TWO_RELATED).format(relation=_pick(rng, RELATION_PHRASES[asked.relation]), **names)
+        text = pick(rng, TWO_RELATED).format(relation=pick(rng, RELATION_PHRASES[asked.relation]), **names)
     elif asked.place is not None:
-        text = _pick(rng, SINGLE_PLACED).format(place=_pick(rng, PLACE_PHRASES[asked.place]), **names)
+        text = pick(rng, SINGLE_PLACED).format(place=pick(rng, PLACE_PHRASES[asked.place]), **names)
     else:
-        text = _pick(rng, SINGLE if len(phrases) == 1 else TWO).format(**names)
+        text = pick(rng, SINGLE if len(phrases) == 1 else TWO).format(**names)
     text = text.replace("one a ", "one ").replace("one an ", "one ")
     return text if asked.background is None else _with_background(rng, text, asked.background)
 
 
 def _with_background(rng: random.Random, text: str, background: str) -> str:
-    word = _pick(rng, BACKGROUND_WORDS.get(background, (background,)))
-    return _pick(rng, BACKGROUND).format(text=text, article=_article(word), background=word)
+    word = pick(rng, BACKGROUND_WORDS.get(background, (background,)))
+    return pick(rng, BACKGROUND).format(text=text, article=_article(word), background=word)
 
 
 def _noun_phrase(rng: random.Random, item: AskedObject) -> str:
-    size = () if item.size is None else (_pick(rng, SIZE_WORDS[item.size]),)
+    size = () if item.size is None else (pick(rng, SIZE_WORDS[item.size]),)
     words = (*size, item.color, item.shape)
     return " ".join((_article(words[0]), *words))
 
 
 def _article(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"
-
-
-def _pick(rng: random.Random, options: tuple[str, ...]) -> str:
-    return options[int(rng.random() * len(options))]

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +19,8 @@ from torch import Tensor
 from ldm_lab.core.errors import ShapeError
 from ldm_lab.core.images import to_pil, to_tensor
 from ldm_lab.core.seeding import derive_seed, generator
+from ldm_lab.data.draws import pick, shuffled
 
-T = TypeVar("T")
 Degradation = Literal["bicubic", "practical"]
 
 _HALVE_FIRST = 0.25  # chance of a clean halving before everything else
@@ -88,7 +88,7 @@ def _shuffled_steps(
         "noise": lambda x: _add_noise(rng, x, noise),
         "compress": lambda x: _compress(rng, x) if rng.random() < _JPEG_CHANCE else x,
     }
-    order = _shuffled(rng, list(steps))
+    order = shuffled(rng, list(steps))
     first, last = sorted((order.index("resize"), order.index("resize to the end")))
     order[first], order[last] = "resize", "resize to the end"
     return [steps[name] for name in order]
@@ -97,13 +97,13 @@ def _shuffled_steps(
 def _round_kernel(rng: random.Random, scale: float) -> Tensor:
     """Isotropic Gaussian of standard deviation up to 2 + scale/5 pixels. (k, k)"""
     variance = max(1e-3, (2 + 0.2 * scale) * rng.random()) ** 2
-    return _gaussian_kernel(_pick(rng, _KERNEL_SIDES), (variance, variance), angle=0.0)
+    return _gaussian_kernel(pick(rng, _KERNEL_SIDES), (variance, variance), angle=0.0)
 
 
 def _slanted_kernel(rng: random.Random, scale: float) -> Tensor:
     """Gaussian with variances up to 4 + scale along two axes in any direction. (k, k)"""
     variances = tuple(max(1e-3, (4 + scale) * rng.random()) for _ in range(2))
-    return _gaussian_kernel(_pick(rng, _KERNEL_SIDES), variances, angle=math.pi * rng.random())
+    return _gaussian_kernel(pick(rng, _KERNEL_SIDES), variances, angle=math.pi * rng.random())
 
 
 def _gaussian_kernel(side: int, variances: Sequence[float], *, angle: float) -> Tensor:
@@ -124,7 +124,7 @@ def _blur(x: Tensor, kernel: Tensor) -> Tensor:
 
 def _resize(rng: random.Random, x: Tensor, width: int, height: int) -> Tensor:
     """To any size, in one of three ways; two of them do not antialias, as in the authors' code."""
-    mode = _pick(rng, _RESIZINGS)
+    mode = pick(rng, _RESIZINGS)
     return F.interpolate(x, size=(height, width), mode=mode).clamp(-1.0, 1.0)
 
 
@@ -156,13 +156,3 @@ def _check_divisible(width: int, height: int, factor: int) -> None:
             f"an image of {width} x {height} pixels cannot be made {factor} times smaller; crop it to multiples of "
             f"{factor}"
         )
-
-
-def _pick(rng: random.Random, options: Sequence[T]) -> T:
-    return options[int(rng.random() * len(options))]
-
-
-def _shuffled(rng: random.Random, items: Sequence[T]) -> list[T]:
-    """In random order."""
-    keys = [rng.random() for _ in items]
-    return [items[place] for place in sorted(range(len(items)), key=keys.__getitem__)]

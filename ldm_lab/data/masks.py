@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ldm_lab.core.errors import DataError
 from ldm_lab.core.seeding import derive_seed
+from ldm_lab.data.draws import integer, pick, uniform
 
 MaskKind = Literal["narrow", "thick", "boxes", "half"]
 MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
@@ -63,13 +64,13 @@ def random_mask(width: int, height: int, *, seed: int, kinds: Sequence[MaskKind]
         raise DataError(f"mask kinds are {list(kinds)!r}; choose from {', '.join(MASK_KINDS)}")
     rng = random.Random(derive_seed("mask", seed))  # only .random(): stable between Python versions
     canvas = Image.new("L", (width, height))
-    _DRAW[_pick(rng, kinds)](rng, canvas)
+    _DRAW[pick(rng, kinds)](rng, canvas)
     return torch.from_numpy(np.array(canvas, dtype=np.float32))[None]
 
 
 def _draw_strokes(rng: random.Random, canvas: Image.Image, *, brush: Brush) -> None:
     draw = ImageDraw.Draw(canvas)
-    for index in range(_integer(rng, *brush.strokes)):
+    for index in range(integer(rng, *brush.strokes)):
         _draw_stroke(rng, draw, canvas.size, brush=brush, turns=-1 if index % 2 == 0 else 1)
 
 
@@ -78,9 +79,9 @@ def _draw_stroke(
 ) -> None:
     """A chain of straight pieces with round joints; every piece has a width and a direction of its own."""
     x, y = (rng.random() * side for side in size)
-    for _ in range(_integer(rng, *_PIECES)):
-        angle = turns * _integer(rng, 0, 3)  # whole radians, as there
-        length, width = (min(size) * _uniform(rng, *limits) for limits in (brush.length, brush.width))
+    for _ in range(integer(rng, *_PIECES)):
+        angle = turns * integer(rng, 0, 3)  # whole radians, as there
+        length, width = (min(size) * uniform(rng, *limits) for limits in (brush.length, brush.width))
         end_x = min(max(x + length * math.sin(angle), 0), size[0] - 1)
         end_y = min(max(y + length * math.cos(angle), 0), size[1] - 1)
         draw.line([(x, y), (end_x, end_y)], fill=1, width=max(1, round(width)))
@@ -90,23 +91,23 @@ def _draw_stroke(
 
 
 def _draw_boxes(rng: random.Random, canvas: Image.Image) -> None:
-    for _ in range(_integer(rng, *_BOXES)):
+    for _ in range(integer(rng, *_BOXES)):
         (left, right), (top, bottom) = (_interval(rng, side) for side in canvas.size)
         canvas.paste(1, (left, top, right, bottom))
 
 
 def _interval(rng: random.Random, side: int) -> tuple[int, int]:
     """First pixel and end of a random stretch of a side, a margin away from both its ends."""
-    extent = max(1, round(side * _uniform(rng, *_BOX_SIDE)))
+    extent = max(1, round(side * uniform(rng, *_BOX_SIDE)))
     margin = min(round(side * _BOX_MARGIN), (side - extent) // 2)
-    start = _integer(rng, margin, side - margin - extent)
+    start = integer(rng, margin, side - margin - extent)
     return start, start + extent
 
 
 def _draw_half(rng: random.Random, canvas: Image.Image) -> None:
     """All that lies on one side of a straight edge near the middle: left, right, above or below."""
     width, height = canvas.size
-    share, is_upright, is_far = _uniform(rng, *_HALF_CUT), rng.random() < 0.5, rng.random() < 0.5
+    share, is_upright, is_far = uniform(rng, *_HALF_CUT), rng.random() < 0.5, rng.random() < 0.5
     column, row = (max(1, round(share * width)), height) if is_upright else (width, max(1, round(share * height)))
     box = (width - column, height - row, width, height) if is_far else (0, 0, column, row)
     canvas.paste(1, box)
@@ -118,16 +119,3 @@ _DRAW: dict[str, Callable[[random.Random, Image.Image], None]] = {
     "boxes": _draw_boxes,
     "half": _draw_half,
 }
-
-
-def _integer(rng: random.Random, low: int, high: int) -> int:
-    """Uniform in low … high, both included."""
-    return low + int(rng.random() * (high - low + 1))
-
-
-def _uniform(rng: random.Random, low: float, high: float) -> float:
-    return low + (high - low) * rng.random()
-
-
-def _pick(rng: random.Random, options: Sequence[MaskKind]) -> MaskKind:
-    return options[int(rng.random() * len(options))]

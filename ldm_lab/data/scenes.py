@@ -8,7 +8,7 @@ itself, and the scene reader judges generated images by the very same functions.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,10 +16,10 @@ from torch import Tensor
 from ldm_lab.core.errors import DataError
 from ldm_lab.core.images import to_tensor
 from ldm_lab.core.seeding import derive_seed
+from ldm_lab.data.draws import pick, uniform
 from ldm_lab.data.silhouettes import SILHOUETTES, signed_distance
 
 Split = Literal["train", "test", "unseen"]
-T = TypeVar("T")
 Box = tuple[float, float, float, float]  # left, top, right, bottom, canvas units
 
 CANVAS = 64.0
@@ -160,13 +160,13 @@ def sample_scene(seed: int, index: int, *, split: Split = "train") -> Scene:
         raise DataError(f"there is no split {split!r}; choose one of {', '.join(get_args(Split))}")
     rng = random.Random(derive_seed("scene", split, seed, index))  # only .random(): stable between Python versions
     pairs = _sample_pairs(rng, split)
-    radii = [_uniform(rng, *_pick(rng, tuple(SIZES.values()))) for _ in pairs]
+    radii = [uniform(rng, *pick(rng, tuple(SIZES.values()))) for _ in pairs]
     centres = _place_single(rng, *radii) if len(radii) == 1 else _place_two(rng, *radii)
     objects = tuple(
-        SceneObject(*pair, *centre, radius, _uniform(rng, -MAX_ROTATION, MAX_ROTATION))
+        SceneObject(*pair, *centre, radius, uniform(rng, -MAX_ROTATION, MAX_ROTATION))
         for pair, centre, radius in zip(pairs, centres, radii, strict=True)
     )
-    return Scene(objects, background=_pick(rng, tuple(BACKGROUNDS)))
+    return Scene(objects, background=pick(rng, tuple(BACKGROUNDS)))
 
 
 def render(scenes: Sequence[Scene], size: int = 64) -> Tensor:
@@ -237,21 +237,13 @@ def _third(position: float) -> int:
     return int(position > CANVAS * 0.375) + int(position > CANVAS * 0.625)
 
 
-def _pick(rng: random.Random, options: Sequence[T]) -> T:
-    return options[int(rng.random() * len(options))]
-
-
-def _uniform(rng: random.Random, low: float, high: float) -> float:
-    return low + (high - low) * rng.random()
-
-
 def _sample_pairs(rng: random.Random, split: Split) -> list[tuple[str, str]]:
     """One or two different (shape, colour) pairs that the split allows, in random order."""
-    first = _pick(rng, sorted(HELD_OUT_PAIRS)) if split == "unseen" else _pick(rng, _TRAINED_PAIRS)
+    first = pick(rng, sorted(HELD_OUT_PAIRS)) if split == "unseen" else pick(rng, _TRAINED_PAIRS)
     if rng.random() < 0.5:
         return [first]
     others = _ALL_PAIRS if split == "unseen" else _TRAINED_PAIRS
-    second = _pick(rng, [pair for pair in others if pair != first])
+    second = pick(rng, [pair for pair in others if pair != first])
     return [first, second] if rng.random() < 0.5 else [second, first]
 
 
@@ -263,7 +255,7 @@ def _place_single(rng: random.Random, radius: float) -> tuple[tuple[float, float
         (CANVAS / 2 - _MIDDLE_HALF_WIDTH, CANVAS / 2 + _MIDDLE_HALF_WIDTH),
         (CANVAS - _SIDE_LIMIT, far),
     )
-    return ((_uniform(rng, *_pick(rng, bands)), _uniform(rng, *_pick(rng, bands))),)
+    return ((uniform(rng, *pick(rng, bands)), uniform(rng, *pick(rng, bands))),)
 
 
 def _place_two(rng: random.Random, first: float, second: float) -> list[tuple[float, float]]:
@@ -273,8 +265,8 @@ def _place_two(rng: random.Random, first: float, second: float) -> list[tuple[fl
     along_first = _MARGIN + first + slack * low
     along_second = CANVAS - _MARGIN - second - slack * (1 - high)
     reach = (along_second - along_first) / _DOMINANCE
-    across_first = _uniform(rng, first + _MARGIN, CANVAS - first - _MARGIN)
-    across_second = _uniform(
+    across_first = uniform(rng, first + _MARGIN, CANVAS - first - _MARGIN)
+    across_second = uniform(
         rng,
         max(second + _MARGIN, across_first - reach),
         min(CANVAS - second - _MARGIN, across_first + reach),
