@@ -60,6 +60,7 @@ def make_tiny_model():
                 attention_levels=(1,),
                 num_heads=2,
                 context_dim=None if y is None or beside else 8,
+                vector_dim=8 if getattr(y, "pooled", False) else None,
                 **sizes,
             ),
             conditioner=y,

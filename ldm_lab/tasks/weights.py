@@ -5,12 +5,12 @@ colon, a number such as 1.4 or 0.5 or 2, a closing parenthesis. Everything else 
 included; a backslash before the opening one, ``\(red:1.4)``, makes this text too, without the backslash.
 
 The encoder reads the sentence without the marks. Of the tokens that it gives back, those of the words are multiplied by
-the number; 1 changes nothing.
+the number; 1 changes nothing. A vector of the whole sentence, where the encoder gives one, stays as it is.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ def encode_prompts(model: LatentDiffusion, prompts: Sequence[str]) -> Conditioni
         )
     encodings = tokenize(tokenizer, [sentence.text for sentence in sentences])
     rows = [_factors(each.weights, code.offsets) for each, code in zip(sentences, encodings, strict=True)]
-    return Conditioning(context=cond.context * torch.stack(rows).to(cond.context)[..., None])  # (B, N, D)
+    return replace(cond, context=cond.context * torch.stack(rows).to(cond.context)[..., None])  # (B, N, D)
 
 
 def _factors(weights: Sequence[tuple[int, int, float]], offsets: Sequence[tuple[int, int]]) -> Tensor:

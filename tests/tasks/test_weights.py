@@ -1,5 +1,7 @@
 r"""Weights on words: what is a mark and what is text, and which tokens become longer."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -55,6 +57,16 @@ class TestEncoding:
         factors = torch.tensor([1.5 if token in ("large", "red") else 1.0 for token in tokens])
         assert tokens[2:4] == ["large", "red"]
         assert torch.equal(weighted, plain * factors[:, None])
+
+    @torch.no_grad()
+    def test_the_vector_of_the_sentence_is_kept(self, make_tiny_model):
+        config = make_tiny_model().config.conditioner
+        model = make_tiny_model(conditioner=replace(config, pooled=True))
+        plain, weighted = (encode_prompts(model, [prompt]) for prompt in ("a red circle", "a (red:1.5) circle"))
+        assert torch.equal(weighted.vector, plain.vector)
+        assert not torch.equal(weighted.context, plain.context)
+        run = Pipeline(model).text_to_image("a (red:1.5) circle", num_steps=1)
+        assert len(run.images) == 1
 
     @torch.no_grad()
     def test_an_unknown_word_and_a_word_cut_off(self, tiny_model):
