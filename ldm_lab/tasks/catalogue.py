@@ -12,6 +12,7 @@ from ldm_lab.tasks.image_to_image import ImageToImageSettings, image_to_image
 from ldm_lab.tasks.inpainting import InpaintingSettings, inpainting
 from ldm_lab.tasks.interpolation import InterpolationSettings, interpolation
 from ldm_lab.tasks.inversion import InversionSettings, inversion
+from ldm_lab.tasks.kinds import CLASS, LAYOUT, LOW_RESOLUTION, MASKED, SEMANTIC, TEXT, UNCONDITIONAL
 from ldm_lab.tasks.large import LargeImageSettings, large_image
 from ldm_lab.tasks.layout import LayoutToImageSettings, layout_to_image
 from ldm_lab.tasks.outpainting import OutpaintingSettings, outpainting
@@ -44,24 +45,24 @@ class Task:
 TASKS: dict[str, Task] = {
     task.settings.task: task
     for task in (
-        Task(UnconditionalSettings, unconditional, "shapes-uncond", "model.unconditional(seeds=[0, 1])"),
-        Task(ClassToImageSettings, class_to_image, "shapes-class", 'model.class_to_image("star")'),
-        Task(TextToImageSettings, text_to_image, "shapes-text", 'model.text_to_image("a red circle")'),
+        Task(UnconditionalSettings, unconditional, UNCONDITIONAL.shipped, "model.unconditional(seeds=[0, 1])"),
+        Task(ClassToImageSettings, class_to_image, CLASS.shipped, 'model.class_to_image("star")'),
+        Task(TextToImageSettings, text_to_image, TEXT.shipped, 'model.text_to_image("a red circle")'),
         Task(
-            LayoutToImageSettings, layout_to_image, "shapes-layout", 'model.layout_to_image("star red 0.1 0.1 0.5 0.5")'
+            LayoutToImageSettings, layout_to_image, LAYOUT.shipped, 'model.layout_to_image("star red 0.1 0.1 0.5 0.5")'
         ),
-        Task(SemanticToImageSettings, semantic_to_image, "shapes-semantic", 'model.semantic_to_image("map.png")'),
-        Task(SuperResolutionSettings, super_resolution, "shapes-sr4", 'model.super_resolution("small.png")'),
-        Task(InpaintingSettings, inpainting, "shapes-inpaint", 'model.inpainting("in.png", "mask.png")'),
-        Task(OutpaintingSettings, outpainting, "shapes-inpaint", 'model.outpainting("in.png", right=32)'),
+        Task(SemanticToImageSettings, semantic_to_image, SEMANTIC.shipped, 'model.semantic_to_image("map.png")'),
+        Task(SuperResolutionSettings, super_resolution, LOW_RESOLUTION.shipped, 'model.super_resolution("small.png")'),
+        Task(InpaintingSettings, inpainting, MASKED.shipped, 'model.inpainting("in.png", "mask.png")'),
+        Task(OutpaintingSettings, outpainting, MASKED.shipped, 'model.outpainting("in.png", right=32)'),
         Task(
-            ImageToImageSettings, image_to_image, "shapes-text", 'model.image_to_image("in.png", prompt="a blue star")'
+            ImageToImageSettings, image_to_image, TEXT.shipped, 'model.image_to_image("in.png", prompt="a blue star")'
         ),
-        Task(VariationSettings, variation, "shapes-text", 'model.variation(of_seed=7, prompt="a star", seeds=[1, 2])'),
-        Task(InterpolationSettings, interpolation, "shapes-text", 'model.interpolation(prompt="a star", seeds=[3, 4])'),
-        Task(InversionSettings, inversion, "shapes-text", 'model.inversion("in.png", prompt="a red circle")'),
-        Task(ImageGuidingSettings, image_guiding, "shapes-uncond", 'model.image_guiding("small.png")'),
-        Task(LargeImageSettings, large_image, "shapes-uncond", "model.large_image(width=256, height=128)"),
+        Task(VariationSettings, variation, TEXT.shipped, 'model.variation(of_seed=7, prompt="a star", seeds=[1, 2])'),
+        Task(InterpolationSettings, interpolation, TEXT.shipped, 'model.interpolation(prompt="a star", seeds=[3, 4])'),
+        Task(InversionSettings, inversion, TEXT.shipped, 'model.inversion("in.png", prompt="a red circle")'),
+        Task(ImageGuidingSettings, image_guiding, UNCONDITIONAL.shipped, 'model.image_guiding("small.png")'),
+        Task(LargeImageSettings, large_image, UNCONDITIONAL.shipped, "model.large_image(width=256, height=128)"),
     )
 }
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ldm_lab.core.config import setting
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Edit, edit_steps
+from ldm_lab.sampling import Edit, edit_steps, steps_walked
 from ldm_lab.tasks.any_model import wish_of
 from ldm_lab.tasks.from_picture import PictureSettings, encode_picture
 from ldm_lab.tasks.plan import Plan, scheduler_of, walk_of
@@ -24,7 +24,7 @@ class ImageToImageSettings(PictureSettings):
     @property
     def length(self) -> int:
         """The share that is walked."""
-        return round(self.strength * self.num_steps)
+        return steps_walked(self.num_steps, self.strength)
 
 
 def image_to_image(model: LatentDiffusion, settings: ImageToImageSettings) -> Plan:

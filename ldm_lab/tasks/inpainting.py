@@ -10,7 +10,7 @@ from ldm_lab.core.config import setting
 from ldm_lab.core.images import to_uint8
 from ldm_lab.core.masks import MaskedPicture, latent_mask, paste_back, to_mask
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Edit, Resampling, edit_steps
+from ldm_lab.sampling import Edit, Resampling, edit_steps, steps_walked
 from ldm_lab.tasks.any_model import Wish, refuse_unread, wish_of
 from ldm_lab.tasks.from_picture import PictureSettings, encode_picture
 from ldm_lab.tasks.kinds import MASKED, kind_of
@@ -33,7 +33,7 @@ class RepaintSettings(PictureSettings):
     @property
     def length(self) -> int:
         """The share that is walked, and what RePaint repeats of it."""
-        return round(self.strength * self.num_steps) * self.num_resamplings
+        return steps_walked(self.num_steps, self.strength) * self.num_resamplings
 
 
 @dataclass(frozen=True, kw_only=True)
