@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from ldm_lab.conditioning.conditioner import Encode, Prepared, checked_batch, listed, move
-from ldm_lab.conditioning.record import Conditioning
+from ldm_lab.conditioning.conditioner import Prepared, checked_batch, listed
 from ldm_lab.conditioning.token_transformer import TokenTransformer
 from ldm_lab.core.config import check, setting
 from ldm_lab.core.errors import ConfigError, RequestError
@@ -69,8 +68,6 @@ class LayoutTransformer(TokenTransformer):
     """
 
     null: Layout = ()
-    has_null = True
-    concat_channels = 0
 
     def __init__(self, config: LayoutTransformerConfig) -> None:
         super().__init__(
@@ -84,9 +81,6 @@ class LayoutTransformer(TokenTransformer):
         )
         self.config = config
 
-    def attach(self, encode: Encode) -> None:
-        """Needs no first stage."""
-
     def prepare(self, y: Sequence[Layout]) -> Prepared:
         """Layouts → {"tokens": (B, N)} on the CPU.
 
@@ -94,10 +88,6 @@ class LayoutTransformer(TokenTransformer):
             RequestError: If there are too many objects, or a name is unknown or missing.
         """
         return {"tokens": torch.tensor([self._tokens(layout) for layout in _checked_layouts(y)])}
-
-    def encode(self, y: Sequence[Layout]) -> Conditioning:
-        """Layouts → ``Conditioning`` on the module's device."""
-        return self(move(self.prepare(y), self.norm.weight.device))
 
     def notes(self, y: Sequence[Layout]) -> list[str]:
         """Say which boxes are so narrow that the grid cannot tell their sides apart."""

@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from tokenizers import Tokenizer
 
-from ldm_lab.conditioning.conditioner import Encode, Prepared, checked_batch, move
-from ldm_lab.conditioning.record import Conditioning
+from ldm_lab.conditioning.conditioner import Prepared, checked_batch
 from ldm_lab.conditioning.token_transformer import TokenTransformer
 from ldm_lab.conditioning.tokenizer import PAD, bound, text_notes, tokenize
 from ldm_lab.core.config import check, setting
@@ -38,8 +37,6 @@ class TextTransformer(TokenTransformer):
     """Prompts → context tokens (B, max_tokens, width), and one vector if ``pooled``; trained from scratch."""
 
     null = ""
-    has_null = True
-    concat_channels = 0
 
     def __init__(self, config: TextTransformerConfig, tokenizer: Tokenizer) -> None:
         tokenizer = bound(tokenizer, max_tokens=config.max_tokens, vocab_size=config.vocab_size)
@@ -55,9 +52,6 @@ class TextTransformer(TokenTransformer):
         self.config = config
         self.tokenizer = tokenizer
 
-    def attach(self, encode: Encode) -> None:
-        """Needs no first stage."""
-
     def prepare(self, y: Sequence[str]) -> Prepared:
         """Prompts → {"tokens": (B, max_tokens)} on the CPU; the empty prompt is the null condition.
 
@@ -66,10 +60,6 @@ class TextTransformer(TokenTransformer):
         """
         prompts = [clean_prompt(prompt)[0] for prompt in checked_batch(y)]
         return {"tokens": torch.tensor([encoding.ids for encoding in tokenize(self.tokenizer, prompts)])}
-
-    def encode(self, y: Sequence[str]) -> Conditioning:
-        """Prompts → ``Conditioning`` on the module's device."""
-        return self(move(self.prepare(y), self.norm.weight.device))
 
     def notes(self, y: Sequence[str]) -> list[str]:
         """Say what was removed from the prompts, which words the model never saw, and what was cut off."""

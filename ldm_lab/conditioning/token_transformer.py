@@ -1,10 +1,12 @@
 """The transformer of the paper's tau_theta: tokens in, context for cross-attention out, whatever the tokens mean."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from ldm_lab.conditioning.conditioner import Prepared
+from ldm_lab.conditioning.conditioner import Encode, Prepared, move
 from ldm_lab.conditioning.record import Conditioning
 from ldm_lab.nn.attention import Attention
 
@@ -45,6 +47,9 @@ class TokenTransformer(nn.Module):
         head_channels: Width of each head.
         pooled_padding: The token that is padding, if a vector is wanted; None: context alone.
     """
+
+    has_null = True
+    concat_channels = 0
 
     def __init__(
         self,
@@ -87,6 +92,17 @@ class TokenTransformer(nn.Module):
         for layer in self.layers:
             for last in (layer.attn.to_out[0], layer.ff[-1]):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * len(self.layers)))
+
+    def attach(self, encode: Encode) -> None:
+        """Needs no first stage."""
+
+    def prepare(self, y: Sequence[Any]) -> Prepared:
+        """Raw conditions → {"tokens": (B, N)} on the CPU; what they are is known to each kind."""
+        raise NotImplementedError
+
+    def encode(self, y: Sequence[Any]) -> Conditioning:
+        """Raw conditions → ``Conditioning`` on the module's device."""
+        return self(move(self.prepare(y), self.norm.weight.device))
 
     def forward(self, prepared: Prepared) -> Conditioning:
         """{"tokens": (B, N)} → context (B, N, D), and a vector (B, D) where padding is known."""
