@@ -97,8 +97,7 @@ class AutoencoderObjective(nn.Module):
         return ObjectiveValue(total, {name: value.detach() for name, value in terms.items()})
 
     def _reconstruction(self, x: Tensor, x_hat: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        difference = x_hat - x
-        pixel = difference.abs().mean() if self.config.pixel == "l1" else difference.square().mean()
+        pixel = self._pixel_error(x, x_hat)
         if self.perceptual is None:
             return pixel, {"pixel": pixel}
         distance = self.perceptual(x, x_hat)
@@ -111,8 +110,10 @@ class AutoencoderObjective(nn.Module):
         outlines in high ones, which a diffusion model learns last: "Improving the Diffusability of Autoencoders"
         (Skorokhodov et al. 2025), scale equivariance.
         """
-        x_hat = self.autoencoder.decode_bottlenecked(F.avg_pool2d(z, 2))
-        difference = x_hat - F.avg_pool2d(x, 2)
+        return self._pixel_error(F.avg_pool2d(x, 2), self.autoencoder.decode_bottlenecked(F.avg_pool2d(z, 2)))
+
+    def _pixel_error(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        difference = x_hat - x
         return difference.abs().mean() if self.config.pixel == "l1" else difference.square().mean()
 
     def _game(self, x: Tensor, x_hat: Tensor, reconstruction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

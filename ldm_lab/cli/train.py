@@ -17,6 +17,7 @@ import tyro
 from tqdm import tqdm
 from tyro.conf import arg
 
+from ldm_lab.cli import INTERRUPTED
 from ldm_lab.cli.recipe_options import recipe_options, with_options
 from ldm_lab.core.errors import ConfigError
 from ldm_lab.core.runtime import choose_device, describe_device
@@ -30,7 +31,7 @@ from ldm_lab.training.presets import AUTOENCODERS, DIFFUSION, PRESET_OF_TASK
 from ldm_lab.training.stage import TrainStep
 from ldm_lab.training.state import list_checkpoints
 
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+TERMINATED = 128 + signal.SIGTERM
 
 _KINDS: dict[str, tuple[Any, Mapping[str, Callable[[], Any]]]] = {
     "autoencoder": (AutoencoderStage, AUTOENCODERS),
@@ -167,7 +168,7 @@ def _run(request: Request) -> TrainStep | None:
 
 def _summary(request: Request, stage: AutoencoderStage | DiffusionStage) -> str:
     count = sum(parameter.numel() for parameter in stage.objective.parameters())
-    rate = effective_learning_rate(request.training, num_processes=int(os.environ.get("WORLD_SIZE", "1")))
+    rate = effective_learning_rate(request.training, num_processes=_num_processes())
     device = describe_device(choose_device(request.device))
     return f"{request.title} in {request.out}: {count:,} parameters, effective learning rate {rate:g}, {device}"
 
@@ -185,8 +186,7 @@ class _Bar:
 
     def __init__(self, training: TrainingConfig) -> None:
         self.training, self.bar, self.loss = training, None, 0.0
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        self.images_a_step = processes * training.batch_size * training.accumulation
+        self.images_a_step = _num_processes() * training.batch_size * training.accumulation
 
     def __enter__(self) -> "_Bar":
         return self
@@ -222,6 +222,10 @@ def _stopped(out: Path, code: int) -> int:
     if _is_main_process():
         print(f"ldm-lab: stopped {where}; the same command goes on from there", file=sys.stderr)
     return code
+
+
+def _num_processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _is_main_process() -> bool:

@@ -74,8 +74,8 @@ def in_tiles(
     parts = [function(tile.of(plane), tile) for tile in tiles]
     total = parts[0].new_zeros(*parts[0].shape[:2], scale * height, scale * width)
     weights = total.new_zeros(total.shape[2:])
+    weight = _fading(scale * tiles[0].height, scale * tiles[0].width).to(total)  # all tiles are of one size
     for tile, part in zip(tiles, parts, strict=True):
-        weight = _fading(scale * tile.height, scale * tile.width).to(part)
         tile.of(total, scale=scale).add_(weight * part)
         tile.of(weights, scale=scale).add_(weight)
     return total / weights
