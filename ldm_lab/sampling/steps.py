@@ -1,7 +1,8 @@
 """The reverse walk from noise to a latent, as a generator of frozen records."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -47,6 +48,11 @@ class Step:
     z_0_pred: Tensor
     noise_pred: Tensor
     z_next: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same record with every latent changed in the same way."""
+        names = ("z_t", "z_0_pred", "noise_pred", "z_next")
+        return replace(self, **{name: change(getattr(self, name)) for name in names})
 
 
 @torch.no_grad()

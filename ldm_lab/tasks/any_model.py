@@ -61,6 +61,11 @@ class Wish:
     guidance: Guidance = dataclasses.field(default_factory=Guidance)
     notes: tuple[str, ...] = ()
 
+    def for_images(self, count: int) -> Self:
+        """The wish of the first image, for ``count`` of them."""
+        guidance = dataclasses.replace(self.guidance, negative=_first(self.guidance.negative, count))
+        return dataclasses.replace(self, cond=_first(self.cond, count), guidance=guidance)
+
 
 def wish_of(model: LatentDiffusion, settings: AnyModelSettings) -> Wish:
     """Encode what the model can read.
@@ -77,7 +82,7 @@ def wish_of(model: LatentDiffusion, settings: AnyModelSettings) -> Wish:
         notes = text_notes(model, [settings.prompt], settings.negative_prompt)
     else:
         encoded, notes = model.condition([settings.label, None]), ()
-    cond, negative = each_for_all(encoded, len(settings.seeds))
+    cond, negative = each_for_all(encoded, len(settings.image_names))
     return Wish(cond=cond, guidance=guidance_away_from(negative, settings), notes=notes)
 
 
@@ -92,3 +97,8 @@ def refuse_unread(kind: Kind, settings: AnyModelSettings) -> None:
         value = getattr(settings, name)
         if is_unread and value not in ("", None):
             raise RequestError(f"{name} is {value!r:.80}, but this model is {kind.words}; leave it out")
+
+
+def _first(cond: Conditioning | None, count: int) -> Conditioning | None:
+    """The condition of the first image, ``count`` times."""
+    return None if cond is None else cond.select([0]).repeat(count)

@@ -1,6 +1,5 @@
 """The one way from settings to images: plan, walk, decode, finish."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -62,7 +61,9 @@ def carry_out(
     begin = time.perf_counter()
     asked, settings = settings, settings.resolved(image_size=model.config.image_size, defaults=defaults)
     plan = _planned(model, settings)
-    with memory_explained(f"to make {len(settings.seeds)} images of {settings.width} × {settings.height} at once"):
+    with memory_explained(
+        f"to make {len(settings.image_names)} images of {settings.width} × {settings.height} at once"
+    ):
         trajectory, stopped_after = _collect(plan.steps, on_step)
     decode = partial(_decode, plan.decode or model.decode, device=model.device)
     images, remarks = _finish(plan, decode(_result(plan, trajectory, stopped_after)))
@@ -90,15 +91,10 @@ def _collect(steps: Iterator[Step], on_step: OnStep | None) -> tuple[list[Step],
     """All steps, on the CPU, and how many they are if ``on_step`` stopped them."""
     trajectory: list[Step] = []
     for step in steps:
-        trajectory.append(_on_cpu(step))
+        trajectory.append(step.map(Tensor.cpu))
         if on_step is not None and on_step(step) is False:
             return trajectory, len(trajectory)
     return trajectory, None
-
-
-def _on_cpu(step: Step) -> Step:
-    tensors = {name: getattr(step, name).cpu() for name in ("z_t", "z_0_pred", "noise_pred", "z_next")}
-    return dataclasses.replace(step, **tensors)
 
 
 def _result(plan: Plan, trajectory: list[Step], stopped_after: int | None) -> Tensor:

@@ -15,7 +15,7 @@ from ldm_lab.tasks.settings import MAX_SIDE, TaskSettings, picture_fields
 
 @dataclass(frozen=True, kw_only=True)
 class SizedByPicture(TaskSettings):
-    """Settings of a task whose first picture says how large things are; all its pictures are brought to one size."""
+    """Settings of a task whose first picture, if it has any, says how large things are; the others are fitted to it."""
 
     width: int | None = setting(
         None, help="Width to which the picture is scaled and cut; None: as it is.", minimum=1, maximum=MAX_SIDE
@@ -25,23 +25,32 @@ class SizedByPicture(TaskSettings):
     )
 
     @property
-    def main_picture(self) -> Picture:
-        """The one that says how large things are."""
-        return getattr(self, next(iter(picture_fields(type(self)))))
+    def pictures(self) -> dict[str, Picture]:
+        """Those that were given, by the names of their settings."""
+        fields = {name: getattr(self, name) for name in picture_fields(type(self))}
+        return {name: picture for name, picture in fields.items() if picture is not None}
 
     def resolved(self, **known: Any) -> Self:
         """As for every task, and pictures in the size that the model sees."""
-        picture = self.main_picture
-        size = {"width": self.width or picture.width, "height": self.height or picture.height}
+        if not self.pictures:
+            return super().resolved(**known)
+        first = next(iter(self.pictures.values()))
+        size = {"width": self.width or first.width, "height": self.height or first.height}
         sized = super().resolved(**known, **size)
-        fitted = {name: getattr(self, name).fitted(**size) for name in picture_fields(type(self))}
-        return dataclasses.replace(sized, **fitted)
+        return dataclasses.replace(sized, **{name: each.fitted(**size) for name, each in self.pictures.items()})
 
     def notes_on(self, resolved: Self) -> list[str]:
-        """Say how the picture was brought to its size."""
-        notes = super().notes_on(resolved)
-        before, after = (f"{each.width} x {each.height}" for each in (self.main_picture, resolved.main_picture))
-        return notes if before == after else [*notes, f"the picture of {before} pixels was scaled and cut to {after}"]
+        """Say how pictures were brought to their size."""
+        sizes = [
+            [f"{each.width} x {each.height}" for each in (picture, resolved.pictures[name])]
+            for name, picture in self.pictures.items()
+        ]
+        scaled = [
+            f"the picture of {before} pixels was scaled and cut to {after}"
+            for before, after in sizes
+            if before != after
+        ]
+        return [*super().notes_on(resolved), *dict.fromkeys(scaled)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,11 +103,11 @@ class Pipeline:
         return self.run("super_resolution", image=image, **settings)
 
     def variation(self, **settings: Any) -> Run:
-        """Make images like that of a seed; see ``VariationSettings``."""
+        """Make images like that of a seed, or like a picture; see ``VariationSettings``."""
         return self.run("variation", **settings)
 
     def interpolation(self, **settings: Any) -> Run:
-        """Make frames between two images; see ``InterpolationSettings``."""
+        """Make frames between two images, of seeds or pictures; see ``InterpolationSettings``."""
         return self.run("interpolation", **settings)
 
     def image_guiding(self, image: PictureSource, **settings: Any) -> Run:

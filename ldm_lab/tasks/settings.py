@@ -42,6 +42,9 @@ class TaskSettings:
 
     def __post_init__(self) -> None:
         check(self, error=RequestError)
+        self._check_seeds()
+
+    def _check_seeds(self) -> None:
         if not 1 <= len(self.seeds) <= MAX_IMAGES:
             raise RequestError(f"there are {len(self.seeds)} seeds; give one an image, from 1 to {MAX_IMAGES}")
 
@@ -67,16 +70,16 @@ class TaskSettings:
         except ConfigError as error:
             raise RequestError(str(error)) from error
 
-    def resolved(self, *, image_size: int, defaults: "TaskSettings | None" = None, **size: int) -> Self:
+    def resolved(self, *, image_size: int, defaults: "TaskSettings | None" = None, **decided: Any) -> Self:
         """Settings that need no model to be understood: None replaced, seeds drawn.
 
         Args:
             image_size: Side in pixels of the model's images.
             defaults: What the model recommends; where it says nothing, the package's own default holds.
-            **size: Width and height where the task itself decides on them.
+            **decided: What the task itself decides on, such as width and height.
         """
         package = PACKAGE_DEFAULTS | {"width": image_size, "height": image_size}
-        values: dict[str, Any] = dict(size)
+        values: dict[str, Any] = dict(decided)
         for field in dataclasses.fields(self):
             if field.name in package and field.name not in values and getattr(self, field.name) is None:
                 recommended = getattr(defaults, field.name, None)

@@ -104,6 +104,18 @@ def test_a_picture_and_a_mask_are_paths(tiny_folder, tmp_path):
     assert lab.open_run(tmp_path / "out" / "image-0-seed-0.png").settings.image == Picture.of(picture)
 
 
+def test_pictures_that_may_be_given_are_options(tiny_folder, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.effect_noise((16, 16), 90).convert("RGB").save(tmp_path / name)
+    ends = ("--image", str(tmp_path / "a.png"), "--other-image", str(tmp_path / "b.png"))
+    few = ("--num-steps", "2", "--num-frames", "3", "--num-iterations", "1")
+    assert run_task("interpolation", tiny_folder, tmp_path / "out", *ends, *few) == 0
+    assert lab.open_run(tmp_path / "out" / "frame-02.png").settings.other_image == Picture.of(tmp_path / "b.png")
+    assert run_task("interpolation", tiny_folder, tmp_path / "seeds", *few) == 0
+    assert lab.open_run(tmp_path / "seeds" / "frame-02.png").settings.seeds == (0, 1)
+    assert run_task("variation", tiny_folder, tmp_path / "near", *ends[:2], *few[:2]) == 0
+
+
 @pytest.mark.parametrize(
     ("task", "words", "sentence"),
     [

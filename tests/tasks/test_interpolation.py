@@ -58,7 +58,7 @@ def test_files_are_frames(pipeline, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"seeds": [1]}, "there are 1 seeds; give that of the first frame and that of the last"),
+        ({"seeds": [1]}, "there are 1 seeds and 0 pictures; .* so give 2 seeds"),
         ({"num_frames": 1}, "num_frames is 1; it must be from 2 to 64"),
         ({"other_label": "star"}, "label is 'star', but this model is conditioned on text"),
     ],
