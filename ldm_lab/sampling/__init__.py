@@ -6,7 +6,7 @@ from ldm_lab.sampling.guidance import Condition, ConditionSchedule, Denoiser, Gu
 from ldm_lab.sampling.image_guidance import ImageGuidance, half_squared_error
 from ldm_lab.sampling.interpolation import slerp, slerp_conditions, vary
 from ldm_lab.sampling.inversion import invert_steps
-from ldm_lab.sampling.latent_snr import latent_snr
+from ldm_lab.sampling.latent_snr import Rescaled, latent_snr
 from ldm_lab.sampling.masked import Resampling
 from ldm_lab.sampling.patches import Patched
 from ldm_lab.sampling.scheduler import Scheduler
@@ -23,6 +23,7 @@ __all__ = [
     "ImageGuidance",
     "Patched",
     "Resampling",
+    "Rescaled",
     "Sampler",
     "Scheduler",
     "Step",

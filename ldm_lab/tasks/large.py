@@ -1,8 +1,8 @@
-"""Images larger than those a model was trained on: in patches, and decoded with less memory."""
+"""Images larger than those a model was trained on: in patches, of rescaled latents, decoded with less memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ from ldm_lab.autoencoders.tiled import decode_in_tiles
 from ldm_lab.core.config import setting
 from ldm_lab.core.errors import RequestError
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Patched
+from ldm_lab.sampling import Denoiser, Patched, Rescaled
 from ldm_lab.tasks.any_model import AnyModelSettings, wish_of
 from ldm_lab.tasks.plan import Decode, Plan, from_noise
 from ldm_lab.tasks.settings import TaskSettings
@@ -35,6 +35,24 @@ class LargeSettings(TaskSettings):
         help="whole; strips: the same with less memory, slower; tiles: least memory, about the same.",
         choices=("whole", "strips", "tiles"),
     )
+    latent_scale: float = setting(
+        1.0,
+        help="Factor on the latents, and its square on the signal-to-noise ratio of every step; 1: as trained.",
+        minimum=0.1,
+        maximum=10.0,
+        step=0.1,
+    )
+
+    def notes_on(self, resolved: Self) -> list[str]:
+        """Say what rescaled latents mean."""
+        notes = super().notes_on(resolved)
+        if self.latent_scale == 1.0:
+            return notes
+        return [
+            *notes,
+            f"the latents are {self.latent_scale:g} times those of training, and the signal-to-noise ratio of every "
+            f"step {self.latent_scale**2:g} times",
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +68,21 @@ class LargeImageSettings(LargeSettings, AnyModelSettings):
 def large_image(model: LatentDiffusion, settings: LargeImageSettings) -> Plan:
     """Make images larger than those of training."""
     wish = wish_of(model, settings)
-    steps = from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, denoiser=in_patches(model, settings))
+    steps = from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, denoiser=denoiser_of(model, settings))
     return Plan(steps=steps, notes=wish.notes, decode=decode_of(model, settings))
 
 
-def in_patches(model: LatentDiffusion, settings: LargeSettings) -> Patched | None:
-    """The model, asked about patches; None if it is asked about the whole.
+def denoiser_of(model: LatentDiffusion, settings: LargeSettings) -> Denoiser:
+    """The model, asked about patches or about rescaled latents where the settings say so; else the model itself.
 
     Raises:
         RequestError: If a patch does not fit the network.
     """
-    if settings.patch_size is None:
-        return None
+    denoiser = model if settings.patch_size is None else _in_patches(model, settings)
+    return denoiser if settings.latent_scale == 1.0 else Rescaled(denoiser, scale=settings.latent_scale)
+
+
+def _in_patches(model: LatentDiffusion, settings: LargeSettings) -> Patched:
     try:
         _, _, size = model.latent_shape(settings.patch_size, settings.patch_size)
     except RequestError as error:
@@ -69,11 +90,12 @@ def in_patches(model: LatentDiffusion, settings: LargeSettings) -> Patched | Non
     return Patched(model, size=size, overlap=int(size * settings.patch_overlap))
 
 
-def decode_of(model: LatentDiffusion, settings: LargeSettings) -> Decode | None:
-    """How the images are decoded; None: as the model does."""
+def decode_of(model: LatentDiffusion, settings: LargeSettings) -> Decode:
+    """How the images are decoded, from latents of the scale that the settings ask for."""
     ways: dict[str, Callable[[Tensor], Tensor]] = {
-        "strips": lambda z_raw: decode_in_strips(model.autoencoder, z_raw),
-        "tiles": lambda z_raw: decode_in_tiles(model.autoencoder, z_raw, size=TILE, overlap=OVERLAP),
+        "whole": model.decode,
+        "strips": lambda z: decode_in_strips(model.autoencoder, z / model.scale_factor),
+        "tiles": lambda z: decode_in_tiles(model.autoencoder, z / model.scale_factor, size=TILE, overlap=OVERLAP),
     }
-    way = ways.get(settings.decoding)
-    return None if way is None else lambda z: way(z / model.scale_factor)
+    way = ways[settings.decoding]
+    return way if settings.latent_scale == 1.0 else lambda z: way(z / settings.latent_scale)

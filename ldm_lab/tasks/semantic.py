@@ -8,7 +8,7 @@ from ldm_lab.core.config import setting
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.from_picture import SizedByPicture
 from ldm_lab.tasks.kinds import SEMANTIC, require
-from ldm_lab.tasks.large import LargeSettings, decode_of, in_patches
+from ldm_lab.tasks.large import LargeSettings, decode_of, denoiser_of
 from ldm_lab.tasks.picture_input import MapPicture
 from ldm_lab.tasks.plan import Plan, each_for_all, from_noise
 
@@ -28,5 +28,5 @@ def semantic_to_image(model: LatentDiffusion, settings: SemanticToImageSettings)
     """Make images of a semantic map."""
     require(model, SEMANTIC, task=settings.task)
     (cond,) = each_for_all(model.condition([settings.map.tensor()]), len(settings.seeds))
-    steps = from_noise(model, settings, cond=cond, denoiser=in_patches(model, settings))
+    steps = from_noise(model, settings, cond=cond, denoiser=denoiser_of(model, settings))
     return Plan(steps=steps, decode=decode_of(model, settings))

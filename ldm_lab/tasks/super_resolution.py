@@ -8,7 +8,7 @@ from ldm_lab.core.config import setting
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.from_picture import SizedByPicture
 from ldm_lab.tasks.kinds import LOW_RESOLUTION, require
-from ldm_lab.tasks.large import LargeSettings, decode_of, in_patches
+from ldm_lab.tasks.large import LargeSettings, decode_of, denoiser_of
 from ldm_lab.tasks.picture_input import Picture
 from ldm_lab.tasks.plan import Plan, each_for_all, from_noise
 
@@ -28,5 +28,5 @@ def super_resolution(model: LatentDiffusion, settings: SuperResolutionSettings) 
     factor = model.config.conditioner.factor
     (cond,) = each_for_all(model.condition([settings.image.tensor()[0]]), len(settings.seeds))
     size = (factor * settings.width, factor * settings.height)
-    steps = from_noise(model, settings, cond=cond, denoiser=in_patches(model, settings), size=size)
+    steps = from_noise(model, settings, cond=cond, denoiser=denoiser_of(model, settings), size=size)
     return Plan(steps=steps, decode=decode_of(model, settings))

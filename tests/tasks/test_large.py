@@ -47,9 +47,29 @@ def test_a_prompt_holds_for_every_patch(tiny_model):
     assert right
 
 
+def test_latent_scale_1_is_the_plain_walk_and_others_say_what_they_change(pipeline):
+    plain, same, half = (
+        pipeline.large_image(width=32, **asked) for asked in ({}, {"latent_scale": 1}, {"latent_scale": 0.5})
+    )
+    assert same.images[0].tobytes() == plain.images[0].tobytes()
+    assert torch.equal(same.trajectory[-1].z_next, plain.trajectory[-1].z_next)
+    assert half.notes == (
+        "the latents are 0.5 times those of training, and the signal-to-noise ratio of every step 0.25 times",
+    )
+    assert not plain.notes
+
+
+@pytest.mark.parametrize("decoding", ["whole", "strips", "tiles"])
+def test_rescaled_latents_are_scaled_back_before_they_are_decoded(pipeline, decoding):
+    run = pipeline.large_image(width=32, patch_size=16, latent_scale=2.0, decoding=decoding)
+    (expected,) = pipeline.decode(run.trajectory[-1].z_next / 2.0)
+    assert np.abs(np.asarray(run.images[0]).astype(int) - np.asarray(expected)).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"latent_scale": 0.0}, "latent_scale is 0.0; it must be from 0.1 to 10.0"),
         ({"patch_size": 18}, "patch_size is 18: .* must be a multiple of 4, the nearest is 16 or 20"),
         ({"patch_overlap": 1.0}, "patch_overlap is 1.0; it must be from 0.0 to 0.9"),
         ({"decoding": "magic"}, "decoding is 'magic'; choose one of whole, strips, tiles"),
