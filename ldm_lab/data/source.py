@@ -1,6 +1,7 @@
 """What training asks of any data set, and how a recipe names one."""
 
 import hashlib
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
@@ -15,6 +16,7 @@ from ldm_lab.core.masks import MaskedPicture
 from ldm_lab.core.seeding import derive_seed
 from ldm_lab.data.annotations import mirrored_layout
 from ldm_lab.data.degradations import Degradation, bicubic, practical
+from ldm_lab.data.draws import shuffled
 from ldm_lab.data.folders import ImageFolder
 from ldm_lab.data.masks import random_mask
 from ldm_lab.data.scenes import CLASS_NAMES, COLORS, MAP_CLASS_NAMES, SHAPES
@@ -197,7 +199,8 @@ def conditions(
         source: The data set.
         indices: Which examples.
         kind: Which kind.
-        variant: Another one (an epoch, say) phrases captions and draws masks and degradations anew.
+        variant: Another one (an epoch, say) phrases captions, orders the objects of layouts, and draws masks and
+            degradations anew.
         factor: How many times smaller low-resolution images are.
         degradation: How they are made.
 
@@ -212,7 +215,7 @@ def conditions(
     if kind == "class":
         return list(source.labels(indices))
     if kind == "layout":
-        return list(source.layouts(indices))
+        return _layouts(source, indices, variant=variant)
     if kind == "semantic":
         return list(source.maps(indices))
     if kind == "low-resolution":
@@ -220,6 +223,12 @@ def conditions(
     if kind == "masked":
         return _masked(source, indices, variant=variant)
     raise ConfigError(f"there is no kind of condition {kind!r}; choose one of {', '.join(get_args(ConditionKind))}")
+
+
+def _layouts(source: ImageSource, indices: Sequence[int], *, variant: int) -> list[Layout]:
+    """Each layout in an order of its own: a model that sees them all learns that the order says nothing."""
+    rngs = [random.Random(derive_seed("layout", index, variant)) for index in indices]
+    return [tuple(shuffled(rng, layout)) for rng, layout in zip(rngs, source.layouts(indices), strict=True)]
 
 
 def _low_resolution(

@@ -1,4 +1,6 @@
+import itertools
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -101,9 +103,10 @@ def test_every_kind_of_condition_of_a_scene_describes_the_same_scene():
         (semantic,) = conditions(source, [index], kind="semantic")
         first = scene.objects[0]
         assert CLASS_NAMES[label] == f"{first.color} {first.shape}"
-        assert [item.names for item in layout] == [item.pair for item in scene.objects]
-        for item, kept in zip(scene.objects, layout, strict=True):
-            left, top, right, bottom = kept.box
+        boxes = {item.names: item.box for item in layout}
+        assert len(layout) == len(boxes) == len(scene.objects)
+        for item in scene.objects:
+            left, top, right, bottom = boxes[item.pair]
             assert left < item.x / 64 < right
             assert top < item.y / 64 < bottom
             inside = semantic[int(32 * top) : int(32 * bottom), int(32 * left) : int(32 * right)]
@@ -136,6 +139,42 @@ def test_masks_are_drawn_anew_in_every_epoch():
     assert not first[0].mask.equal(later[0].mask)
     assert not first[0].mask.equal(first[1].mask)
     assert conditions(source, [5, 4], kind="masked")[1].mask.equal(first[0].mask)
+
+
+THINGS = tuple(LayoutObject((name,), (0.0, 0.0, 0.5, 0.5 + n / 10)) for n, name in enumerate(("cat", "dog", "tree")))
+
+
+class SaysLayouts:
+    """A data set of which only the layouts are asked for."""
+
+    def __init__(self, layout):
+        self._layout = layout
+
+    def layouts(self, indices):
+        return [self._layout for _ in indices]
+
+
+def orders(layout, *, num_variants=600):
+    """How often each order of a layout is seen in that many epochs."""
+    source = SaysLayouts(layout)
+    return Counter(conditions(source, [5], kind="layout", variant=v)[0] for v in range(num_variants))
+
+
+@pytest.mark.parametrize("written", [THINGS, THINGS[::-1], (THINGS[1], THINGS[0], THINGS[2])])
+def test_layouts_are_seen_in_every_order_equally_often_however_they_are_written(written):
+    """Pearson's test of the six orders: chi^2 with 5 degrees of freedom exceeds 20.5 once in a thousand."""
+    counts = orders(written)
+    assert set(counts) == set(itertools.permutations(THINGS))
+    assert sum((count - 100) ** 2 / 100 for count in counts.values()) < 20.5
+
+
+def test_the_order_of_a_layout_depends_on_example_and_epoch_alone():
+    source = SaysLayouts(THINGS)
+    first, again = (conditions(source, range(40), kind="layout", variant=3) for _ in range(2))
+    assert first == again
+    assert conditions(source, [17], kind="layout", variant=3) == [first[17]]
+    assert len(set(first)) == 6
+    assert conditions(source, range(40), kind="layout", variant=4) != first
 
 
 def test_there_is_no_other_kind():
