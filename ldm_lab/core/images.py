@@ -8,9 +8,9 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from io import BytesIO
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import BytesIO, TextIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -101,14 +101,25 @@ def read_image(source: Source, *, background: tuple[int, int, int] = (255, 255, 
     Raises:
         ImageError: If the file is missing, too large, of another format, truncated, or damaged.
     """
+    with opened(source) as (name, image):
+        return _lay_on(_to_8_bits(upright(image), name), background)
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[tuple[str, Image.Image]]:
+    """A picture under the contract of ``read_image``, decoded and as it is stored, and its name for messages.
+
+    Raises:
+        ImageError: As ``read_image`` does; also for what goes wrong with the picture inside the block.
+    """
     name, data = ("the image", source) if isinstance(source, Image.Image) else _read_bytes(source)
     try:
-        with _opened(data) as image:
-            _check_size(image.size, name)
+        with _handle(data) as image:
+            check_size(image.size, name)
             if getattr(image, "is_animated", False):
-                warnings.warn(f"{name} has several frames; the first one is used", stacklevel=2)
+                warnings.warn(f"{name} has several frames; the first one is used", stacklevel=4)
             image.load()
-            return _lay_on(_to_8_bits(_turn_upright(image), name), background)
+            yield name, image
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -162,6 +173,12 @@ def save_png(path: str | Path, image: Image.Image) -> None:
     write_atomic(path, buffer.getvalue())
 
 
+def to_numpy(values: Tensor) -> np.ndarray:
+    """A tensor of any device and type, also of those that NumPy lacks: floats come as fp32."""
+    values = values.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()
+
+
 def _to_array(images: Picture | Sequence[Image.Image]) -> np.ndarray:
     """Any accepted kind of picture as a fresh uint8 array. (B, H, W, 3)"""
     if isinstance(images, Image.Image):
@@ -203,7 +220,8 @@ def _read_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[str,
     elif isinstance(source, str | os.PathLike):
         name, data = str(source), _read_regular_file(Path(source))
     else:
-        name, data = str(getattr(source, "name", "the image")), source.read(MAX_BYTES + 1)
+        name = str(getattr(source, "name", "the image"))
+        data = _read_open_file(source, name)
     if not data:
         raise ImageError(f"{name} is empty")
     if len(data) > MAX_BYTES:
@@ -211,8 +229,17 @@ def _read_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[str,
     return name, data
 
 
-def _opened(data: bytes | Image.Image) -> AbstractContextManager[Image.Image]:
+def _handle(data: bytes | Image.Image) -> AbstractContextManager[Image.Image]:
     return nullcontext(data) if isinstance(data, Image.Image) else Image.open(BytesIO(data), formats=FORMATS)
+
+
+def _read_open_file(file: BinaryIO, name: str) -> bytes:
+    if isinstance(file, TextIOBase):
+        raise ImageError(f"{name} is open as text; open it with mode 'rb'")
+    try:
+        return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise ImageError(f"{name} cannot be read: {error}") from error
 
 
 def _read_regular_file(path: Path) -> bytes:
@@ -227,13 +254,25 @@ def _read_regular_file(path: Path) -> bytes:
         raise ImageError(f"{str(path)!r} cannot be read: {reason}") from error
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Refuse a picture without pixels, and one with too many.
+
+    Args:
+        size: Width and height.
+        name: What it is called in the message.
+
+    Raises:
+        ImageError: Naming the size.
+    """
     width, height = size
+    if min(size) < 1:
+        raise ImageError(f"{name} has {_spell(size)} pixels; it must have at least one")
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise ImageError(f"{name} has {_spell(size)} pixels; at most {MAX_SIDE} a side are accepted")
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # an EXIF block can be broken in as many ways as a picture, and says nothing about its pixels

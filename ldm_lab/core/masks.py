@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ldm_lab.core.errors import ImageError, ShapeError
-from ldm_lab.core.images import Picture
+from ldm_lab.core.images import Picture, to_numpy
 
 THRESHOLD = 0.5  # from here on a pixel is repainted: 128 of 255; LDM's scripts/inpaint.py divides at the same value
 HOLE = -1.0  # what a network sees where the picture is to be repainted: black, as in the same script
@@ -170,7 +170,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 
 def _array(values: np.ndarray | Tensor) -> np.ndarray:
     """An array or tensor as (H, W)."""
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = to_numpy(values) if isinstance(values, Tensor) else np.asarray(values)
     shape = array.shape
     if array.ndim == 3 and 1 in (shape[0], shape[2]):
         array = array[0] if shape[0] == 1 else array[..., 0]

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
+from ldm_lab.core.class_maps import read_class_map
 from ldm_lab.core.errors import DataError, ImageError
 from ldm_lab.core.images import read_image
 from ldm_lab.core.layout import Layout, LayoutObject
 from ldm_lab.core.masks import to_mask
 from ldm_lab.data.metadata import Example, PixelBox
-
-_MAP_FORMATS = ("PNG", "BMP", "GIF", "TIFF")  # that keep every pixel as it is
-_MAP_MODES = ("1", "L", "P")  # whose bytes are the numbers of classes
 
 
 def layout_of(example: Example, size: tuple[int, int]) -> Layout:
@@ -66,20 +64,11 @@ def read_map(path: Path, *, picture_size: tuple[int, int], size: int, place: str
         DataError: If it cannot be read, is coloured or of 16 bits, or of another size.
     """
     try:
-        read_image(path)  # the contract on size and damage; it would also turn a palette into colours
-        with Image.open(path, formats=_MAP_FORMATS) as image:
-            numbers = np.asarray(image)
-            mode = image.mode
-    except (ImageError, UnidentifiedImageError) as error:
-        raise DataError(
-            f"{place}: the map {path.name} cannot be read ({error}); use {', '.join(_MAP_FORMATS)}"
-        ) from error
-    if mode not in _MAP_MODES:
-        raise DataError(
-            f"{place}: the map {path.name} has mode {mode}; save the numbers of the classes as grey values of 8 bits"
-        )
+        numbers = read_class_map(path)
+    except ImageError as error:
+        raise DataError(f"{place}: the map {path.name} cannot be used: {error}") from error
     _check_same_size("map", numbers.shape[::-1], picture_size, place)
-    square = ImageOps.fit(Image.fromarray(numbers.astype(np.uint8)), (size, size), Image.Resampling.NEAREST)
+    square = ImageOps.fit(Image.fromarray(numbers), (size, size), Image.Resampling.NEAREST)
     return torch.from_numpy(np.array(square, dtype=np.int64))
 
 

@@ -12,8 +12,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ldm_lab.core.class_maps import read_class_map
 from ldm_lab.core.errors import ImageError
-from ldm_lab.core.images import FORMATS, MAX_BYTES, read_image, to_pil, to_tensor
+from ldm_lab.core.images import check_size, read_image, to_numpy, to_pil, to_tensor
 from ldm_lab.core.masks import to_mask
 
 PREFIX = "data:image/png;base64,"
@@ -155,6 +156,7 @@ class MaskPicture(Picture):
     @classmethod
     def _of_mask(cls, mask: Tensor) -> Self:
         pixels = (mask[0] * 255).byte().numpy()
+        check_size(pixels.shape[::-1], "the mask")
         return cls(pixels.shape[1], pixels.shape[0], pixels.tobytes())
 
     def tensor(self) -> Tensor:
@@ -185,17 +187,19 @@ class MapPicture(Picture):
         if isinstance(source, cls):
             return source
         if isinstance(source, np.ndarray | Tensor):
-            return cls.from_image(Image.fromarray(_numbers(np.asarray(source))))
-        return cls.from_image(_opened_map(_checked(source)))
+            return cls._of_numbers(_numbers(source))
+        return cls.from_image(_checked(source))
 
     @classmethod
-    def from_image(cls, image: Image.Image) -> Self:
-        """A picture of one byte a pixel, or of one bit."""
-        if image.mode not in ("1", "L", "P"):
-            raise ImageError(
-                f"a semantic map has mode {image.mode}; save the numbers of the classes as grey values of 8 bits"
-            )
-        return cls(image.width, image.height, np.asarray(image).astype(np.uint8).tobytes())
+    def from_image(cls, image: Any) -> Self:
+        """The numbers of a picture; see ``core.class_maps``."""
+        return cls._of_numbers(read_class_map(image))
+
+    @classmethod
+    def _of_numbers(cls, numbers: np.ndarray) -> Self:
+        height, width = numbers.shape
+        check_size((width, height), "the semantic map")
+        return cls(width, height, numbers.tobytes())
 
     def tensor(self) -> Tensor:
         """Numbers of classes. int64 (H, W)"""
@@ -205,19 +209,9 @@ class MapPicture(Picture):
         return Image.Resampling.NEAREST
 
 
-def _opened_map(source: Any) -> Image.Image:
-    """A picture as it is stored, once it has passed the contract of ``read_image``, which turns all into colours."""
-    if isinstance(source, Image.Image):
-        return source
-    data = source.read(MAX_BYTES + 1) if hasattr(source, "read") else source
-    read_image(data)
-    image = Image.open(BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
-    image.load()
-    return image
-
-
-def _numbers(values: np.ndarray) -> np.ndarray:
+def _numbers(values: np.ndarray | Tensor) -> np.ndarray:
     """Numbers of classes as bytes. (H, W)"""
+    values = to_numpy(values) if isinstance(values, Tensor) else values
     if values.ndim != 2 or values.size == 0 or not np.issubdtype(values.dtype, np.integer):
         raise ImageError(f"a semantic map is {values.dtype} of shape {values.shape}; expected integers (height, width)")
     if values.min() < 0 or values.max() > 255:
@@ -251,7 +245,7 @@ def _size_of(values: np.ndarray | Tensor) -> tuple[int, int]:
 
 def _from_tensor(x: Tensor) -> Image.Image:
     batch = x[None] if x.ndim == 3 else x
-    if not x.is_floating_point() or batch.ndim != 4 or batch.shape[:2] != (1, 3):
+    if not x.is_floating_point() or batch.ndim != 4 or batch.shape[:2] != (1, 3) or x.numel() == 0:
         raise ImageError(
             f"a picture is a {x.dtype} tensor of shape {tuple(x.shape)}; expected float in [-1, 1] of shape (3, H, W)"
         )
