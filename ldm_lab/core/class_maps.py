@@ -7,6 +7,7 @@ from ldm_lab.core.images import Source, opened, upright
 
 LOSSLESS = ("PNG", "BMP", "GIF", "TIFF")  # formats that keep every number as it is
 MODES = ("1", "L", "P")
+STRETCHED = ("L;2", "L;4")  # grey values of few bits, as Pillow calls them; it spreads them over 0 to 255
 
 
 def read_class_map(source: Source) -> np.ndarray:
@@ -31,4 +32,7 @@ def read_class_map(source: Source) -> np.ndarray:
             raise ImageError(
                 f"a semantic map has mode {image.mode}; save the numbers of the classes as grey values of 8 bits"
             )
+        if any(repr(raw_mode) in repr(getattr(image, "tile", ())) for raw_mode in STRETCHED):
+            raise ImageError("a semantic map has grey values of fewer than 8 bits; save the numbers with 8 bits")
+        image.load()
         return np.asarray(upright(image)).astype(np.uint8)

@@ -102,12 +102,13 @@ def read_image(source: Source, *, background: tuple[int, int, int] = (255, 255, 
         ImageError: If the file is missing, too large, of another format, truncated, or damaged.
     """
     with opened(source) as (name, image):
+        image.load()
         return _lay_on(_to_8_bits(upright(image), name), background)
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[str, Image.Image]]:
-    """A picture under the contract of ``read_image``, decoded and as it is stored, and its name for messages.
+    """A picture under the contract of ``read_image``, still to be decoded, and its name for messages.
 
     Raises:
         ImageError: As ``read_image`` does; also for what goes wrong with the picture inside the block.
@@ -118,7 +119,6 @@ def opened(source: Source) -> Iterator[tuple[str, Image.Image]]:
             check_size(image.size, name)
             if getattr(image, "is_animated", False):
                 warnings.warn(f"{name} has several frames; the first one is used", stacklevel=4)
-            image.load()
             yield name, image
     except ImageError:
         raise

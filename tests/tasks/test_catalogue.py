@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import math
+import typing
 
 import numpy as np
 import pytest
@@ -80,6 +82,36 @@ def test_resolving_twice_changes_nothing(name, pipeline):
     assert pipeline.resolved(once) == once
     assert hash(once) == hash(pipeline.resolved(once))
     assert once.length >= 1
+
+
+def limits():
+    """Every number that may be asked for, and values just beyond what is accepted."""
+    for name, task in TASKS.items():
+        hints = typing.get_type_hints(task.settings)
+        for field in dataclasses.fields(task.settings):
+            low, high = (field.metadata[limit] for limit in ("minimum", "maximum"))
+            if low is None:
+                continue
+            beyond = [low - 1, high + 1, math.nan] if "float" in str(hints[field.name]) else [low - 1, high + 1]
+            is_tuple = "tuple" in str(hints[field.name])
+            yield from (
+                pytest.param(name, field.name, bad, is_tuple, id=f"{name}-{field.name}-{bad}") for bad in beyond
+            )
+
+
+@pytest.mark.parametrize(("task", "field", "bad", "is_tuple"), [*limits()])
+def test_a_number_out_of_range_is_named_with_its_range(task, field, bad, is_tuple):
+    given = ASKED[task][1] | {field: (bad, bad) if is_tuple else bad}
+    with pytest.raises(RequestError, match=rf"^{field} is {bad}; it must be (from|a finite number)"):
+        TASKS[task].settings.of(**given)
+
+
+@pytest.mark.parametrize("size", [17, 2])
+@pytest.mark.parametrize("task", ["text_to_image", "variation", "interpolation", "large_image"])
+def test_a_size_that_the_network_cannot_take_is_named_with_the_nearest(tiny_model, size, task):
+    asked = {"text_to_image": {"prompt": ""}, "variation": {"of_seed": 1}}.get(task, {})
+    with pytest.raises(RequestError, match=f"width is {size}; it must be a multiple of 4, the nearest is"):
+        Pipeline(tiny_model).run(task, width=size, num_steps=1, **asked)
 
 
 def test_an_unknown_task_lists_the_known_ones(pipeline):

@@ -86,6 +86,13 @@ def bomb(side: int) -> bytes:
     return chunks(header, (b"IDAT", zlib.compress(bytes(64))), (b"IEND", b""))
 
 
+def shallow(depth: int) -> bytes:
+    """A grey PNG of 8 x 2 pixels with fewer than 8 bits each, all of value 1."""
+    row = b"\0" + bytes([int(format(1, f"0{depth}b") * (8 // depth), 2)]) * depth
+    header = b"IHDR", struct.pack(">IIBBBBB", 8, 2, depth, 0, 0, 0, 0)
+    return chunks(header, (b"IDAT", zlib.compress(row * 2)), (b"IEND", b""))
+
+
 def animation(format: str, image: np.ndarray) -> bytes:
     frames = [Image.fromarray(image), Image.fromarray(image[::-1].copy())]
     options = {"lossless": True} if format == "WEBP" else {}
@@ -293,6 +300,7 @@ def test_maps_keep_their_numbers(case):
         (encode(NUMBERS, "JPEG"), "is a JPEG file, which does not keep the numbers of a semantic map; save it as PNG"),
         (encode(NUMBERS, "WEBP"), "is a WEBP file, which does not keep the numbers"),
         (Image.open(io.BytesIO(encode(NUMBERS, "JPEG"))), "is a JPEG file"),
+        *((shallow(depth), "has grey values of fewer than 8 bits; save the numbers with 8 bits") for depth in (2, 4)),
         (torch.zeros(4, 4, dtype=torch.bfloat16), r"a semantic map is float32 of shape \(4, 4\); expected integers"),
         (NUMBERS.astype(np.int64) - 1, "numbers from -1 to 4; expected 0 to 255"),
     ],

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ldm_lab.api import open_run
 from ldm_lab.core.config import from_dict, to_dict
 from ldm_lab.core.errors import RequestError
 from ldm_lab.sampling import slerp
@@ -128,6 +129,14 @@ class TestVariation:
             pipeline.resolved(VariationSettings.of(image=Image.new("RGB", (8, 8)), guidance_scale=2)).guidance_scale
             == 2
         )
+
+    def test_a_saved_picture_makes_the_run_again(self, pipeline, picture, tmp_path):
+        run = pipeline.variation(image=picture, seeds=[3])
+        run.images[0].save(tmp_path / "x.png")
+        opened = open_run(tmp_path / "x.png", model=pipeline)
+        assert opened.settings == run.settings
+        assert opened.images[0].tobytes() == run.images[0].tobytes()
+        assert run.strip(0).height == 20
 
     def test_settings_survive_json(self, pipeline, picture):
         settings = pipeline.resolved(VariationSettings.of(image=picture, amount=0.2))
