@@ -1,10 +1,10 @@
-"""``ldm-lab evaluate``: the figures of a first stage or of a text model, with what is needed to get them again."""
+"""``ldm-lab evaluate``: the figures of a first stage or of a model, with what is needed to get them again."""
 
 import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 from PIL import Image
@@ -23,16 +23,26 @@ from ldm_lab.core.errors import RequestError
 from ldm_lab.core.images import save_png
 from ldm_lab.core.runtime import choose_device
 from ldm_lab.data.source import DataConfig, open_source
+from ldm_lab.evaluation.first_stages import FirstStagesReport
 from ldm_lab.evaluation.reconstruction import FirstStageReport, evaluate_first_stage
-from ldm_lab.evaluation.report import circumstances, render, write_report
-from ldm_lab.evaluation.text_alignment import TextModelReport, evaluate_text_model
+from ldm_lab.evaluation.report import Report, circumstances, render, write_report
+from ldm_lab.evaluation.task_report import evaluate_task
+from ldm_lab.evaluation.text_alignment import evaluate_text_model
+from ldm_lab.tasks import Pipeline
+from ldm_lab.tasks.kinds import TEXT, kind_of
+from ldm_lab.training.conditioner_choice import Task
+from ldm_lab.training.presets import PRESET_OF_TASK
 
+FIRST_STAGES = "first-stages"
 SHEETS = {"test": "sheet-seen.png", "unseen": "sheet-never-trained.png"}
+
+Found = tuple[Report, Mapping[str, Image.Image]]  # and sheets by file name
 
 
 def evaluate(
-    model: tyro.conf.Positional[str],
+    model: tyro.conf.Positional[str | None] = None,
     *,
+    task: Task | Literal["first-stages"] | None = None,
     num: int = 500,
     output: Path | None = None,
     data: str | None = None,
@@ -40,26 +50,29 @@ def evaluate(
     guidance: float | None = None,
     device: str = "auto",
 ) -> None:
-    """Measure a first stage by its reconstructions, or a text model by what the scene reader sees in its images.
+    """Measure a first stage by its reconstructions, or a model by what the scene reader sees in its images.
 
     Args:
         model: Name of a shipped first stage or model, or a folder.
-        num: Images to reconstruct; or captions of seen pairs, and as many of never-trained ones.
-        output: Folder for report.md, report.json and sheets of the first 16 captions; None writes nothing.
+        task: Instead of a model: the shipped one of a task, or all shipped first stages beside each other.
+        num: Images; for a text model captions of seen pairs, and as many of never-trained ones.
+        output: Folder for report.md, report.json and sheets of the first images; None writes nothing.
         data: First stage: a folder of pictures; None takes the test scenes.
-        steps: Text model: sampling steps; None takes what the model recommends.
-        guidance: Text model: guidance scale; None takes what the model recommends.
+        steps: Sampling steps; None takes what the model recommends.
+        guidance: Guidance scale; None takes what the model recommends.
         device: auto, cpu, cuda or mps.
     """
     if num < 2:
         raise RequestError(f"num is {num}; give at least 2")
-    checkpoint = read_checkpoint(_locate(model))
-    sheets: Mapping[str, Image.Image] = {}
-    if checkpoint.kind == "autoencoder":
-        report = _first_stage(checkpoint, num, data, device)
+    if task == FIRST_STAGES and model is None:
+        report, sheets = _first_stages(num, data, device), {}
     else:
-        report = _text_model(checkpoint, num, {"num_steps": steps, "guidance_scale": guidance}, device)
-        sheets = {SHEETS[split]: samples.sheet() for split, samples in report.samples.items()}
+        checkpoint = read_checkpoint(_locate(model, task))
+        if checkpoint.kind == "autoencoder":
+            report, sheets = _first_stage(checkpoint, num, data, device), {}
+        else:
+            settings = {"num_steps": steps, "guidance_scale": guidance}
+            report, sheets = _model(load(checkpoint.folder, device=device), num, settings)
     made = circumstances(shlex.join(["ldm-lab", *sys.argv[1:]]), device=device)
     print(render(report, made))
     if output is not None:
@@ -68,8 +81,24 @@ def evaluate(
             save_png(output / name, sheet)
 
 
-def _locate(model: str) -> Path:
-    return locate_first_stage(model) if model in shipped_first_stages() else locate_model(model)
+def _locate(model: str | None, task: str | None) -> Path:
+    """The folder of what is asked for, by its own name or by its task's."""
+    if (model is None) == (task is None):
+        raise RequestError(
+            "nothing is named to evaluate; give a model, or --task and the name of a task"
+            if model is None
+            else f"both the model {model!r} and the task {task!r} are given; a model tells its task, give one of them"
+        )
+    name = PRESET_OF_TASK[task] if model is None else model
+    return locate_first_stage(name) if name in shipped_first_stages() else locate_model(name)
+
+
+def _first_stages(num: int, data: str | None, device: str) -> FirstStagesReport:
+    checkpoints = [read_checkpoint(locate_first_stage(name)) for name in shipped_first_stages()]
+    return FirstStagesReport(
+        reports=[_first_stage(checkpoint, num, data, device) for checkpoint in checkpoints],
+        configs={checkpoint.name: load_autoencoder(checkpoint).config for checkpoint in checkpoints},
+    )
 
 
 def _first_stage(checkpoint: Checkpoint, num: int, data: str | None, device: str) -> FirstStageReport:
@@ -85,9 +114,14 @@ def _first_stage(checkpoint: Checkpoint, num: int, data: str | None, device: str
     return report
 
 
-def _text_model(checkpoint: Checkpoint, num: int, settings: dict[str, Any], device: str) -> TextModelReport:
-    pipeline = load(checkpoint.folder, device=device)
-    with tqdm(total=2 * num, unit="image") as bar:
-        return evaluate_text_model(
-            pipeline, num_captions=num, on_progress=lambda done: bar.update(done - bar.n), **settings
-        )
+def _model(pipeline: Pipeline, num: int, settings: dict[str, Any]) -> Found:
+    """A text model by its captions, any other by its task."""
+    if kind_of(pipeline.model) is TEXT:
+        with tqdm(total=2 * num, unit="image") as bar:
+            text = evaluate_text_model(
+                pipeline, num_captions=num, on_progress=lambda done: bar.update(done - bar.n), **settings
+            )
+        return text, {SHEETS[split]: samples.sheet() for split, samples in text.samples.items()}
+    with tqdm(total=num, unit="image") as bar:
+        report = evaluate_task(pipeline, num_images=num, on_progress=lambda done: bar.update(done - bar.n), **settings)
+    return report, report.sheets()

@@ -1,6 +1,6 @@
 """The endless data set of scenes: images and all that can be said of them by index, each made on demand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -37,14 +37,7 @@ class ShapeScenes:
 
     def layouts(self, indices: Iterable[int]) -> list[Layout]:
         """Shape, colour and tight box of every object."""
-        scenes = self.scenes(indices)
-        return [
-            tuple(
-                LayoutObject(item.pair, (box[0] / CANVAS, box[1] / CANVAS, box[2] / CANVAS, box[3] / CANVAS))
-                for item, box in zip(scene.objects, boxes, strict=True)
-            )
-            for scene, boxes in zip(scenes, tight_boxes(scenes), strict=True)
-        ]
+        return layouts_of(self.scenes(indices))
 
     def maps(self, indices: Iterable[int]) -> list[Tensor]:
         """Semantic map of each scene, int64 (size, size)."""
@@ -57,3 +50,14 @@ class ShapeScenes:
     def _numbered(self, indices: Iterable[int]) -> list[tuple[int, Scene]]:
         indices = list(indices)
         return list(zip(indices, self.scenes(indices), strict=True))
+
+
+def layouts_of(scenes: Sequence[Scene]) -> list[Layout]:
+    """Shape, colour and tight box of every object of some scenes."""
+    return [
+        tuple(
+            LayoutObject(item.pair, (box[0] / CANVAS, box[1] / CANVAS, box[2] / CANVAS, box[3] / CANVAS))
+            for item, box in zip(scene.objects, boxes, strict=True)
+        )
+        for scene, boxes in zip(scenes, tight_boxes(scenes), strict=True)
+    ]

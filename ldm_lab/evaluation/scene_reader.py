@@ -17,7 +17,17 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ldm_lab.core.errors import ShapeError
-from ldm_lab.data.scenes import BACKGROUNDS, CANVAS, COLORS, palette, place_word, relation_word, size_word
+from ldm_lab.data.scenes import (
+    BACKGROUNDS,
+    CANVAS,
+    COLORS,
+    Scene,
+    SceneObject,
+    palette,
+    place_word,
+    relation_word,
+    size_word,
+)
 from ldm_lab.data.silhouettes import SILHOUETTES, signed_distance
 
 MIN_IOU = {  # what true shapes keep under a Gaussian blur of 0.9 pixels; below, the outline is none of the eight shapes
@@ -77,6 +87,16 @@ class Reading:
         """One or two objects of known shape and colour on a known background, and nothing else."""
         clear = all(item.shape is not None and item.color is not None for item in self.objects)
         return clear and len(self.objects) in (1, 2) and self.background is not None and self.specks <= MAX_SPECKS
+
+    @property
+    def scene(self) -> Scene:
+        """The scene that the clear objects make, to be drawn or described anew; an unclear background counts as white.
+
+        The largest object comes first, so that it is drawn first.
+        """
+        clear = (item for item in self.objects if item.shape is not None and item.color is not None)
+        poses = (SceneObject(item.shape, item.color, item.x, item.y, item.radius, item.rotation) for item in clear)
+        return Scene(tuple(poses), background=self.background or "white")
 
     @property
     def place(self) -> str | None:

@@ -19,10 +19,10 @@ def captioned_sheet(
     """Lay images out row by row, each above its caption.
 
     Args:
-        images: RGB, square, of any size.
+        images: RGB, of any size.
         captions: One for each image; what does not fit into four lines is cut off with an ellipsis.
         columns: Images in a row.
-        width: Side in pixels to which images are enlarged.
+        width: Pixels to which images are enlarged.
 
     Raises:
         ImageError: If there is no image, or not one caption for each.
@@ -31,12 +31,14 @@ def captioned_sheet(
         raise ImageError(
             f"there are {len(images)} images and {len(captions)} captions; give one caption for each image"
         )
-    step_x, step_y = width + MARGIN, width + LINES * LINE_HEIGHT + MARGIN
+    height = max(round(width * image.height / image.width) for image in images)
+    step_x, step_y = width + MARGIN, height + LINES * LINE_HEIGHT + MARGIN
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (min(columns, len(images)) * step_x + MARGIN, rows * step_y + MARGIN), "white")
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         row, column = divmod(index, columns)
-        _paste(sheet, image.resize((width, width), Image.Resampling.BICUBIC), caption, column * step_x, row * step_y)
+        size = (width, round(width * image.height / image.width))
+        _paste(sheet, image.resize(size, Image.Resampling.BICUBIC), caption, column * step_x, row * step_y)
     return sheet
 
 

@@ -1,6 +1,6 @@
 """Whether a text model draws what captions ask for, judged by the scene reader on captions that no training saw."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,16 +16,13 @@ from ldm_lab.data.scenes import HELD_OUT_PAIRS, Split
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.evaluation.attribute_score import Score, Verdict, score
 from ldm_lab.evaluation.report import Table
+from ldm_lab.evaluation.sampling import OnProgress, counted, sample_conditions
 from ldm_lab.evaluation.scene_reader import Reading, read_scenes
 from ldm_lab.evaluation.sheet import captioned_sheet
 from ldm_lab.evaluation.tally import GOAL_KINDS, Tally, spell, tally
-from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.tasks import Pipeline, TextToImageSettings
 
 SPLIT_TITLES: dict[Split, str] = {"test": "seen pairs", "unseen": "never-trained pairs"}
-BATCH = 32
-
-OnProgress = Callable[[int], Any]  # called with the number of images done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,54 +108,15 @@ def evaluate_text_model(
     for number, split in enumerate(splits):
         scenes = ShapeScenes(split=split)
         captions = tuple(scenes.captions(range(num_captions)))
-        batches = sample_captions(pipeline, [caption.text for caption in captions], resolved)
-        x = torch.cat(list(_counted(batches, number * num_captions, on_progress)))
+        batches = sample_conditions(
+            pipeline, [caption.text for caption in captions], resolved, negative=resolved.negative_prompt
+        )
+        x = torch.cat(list(counted(batches, on_progress, done=number * num_captions)))
         samples[split] = Samples(captions, x)
         readings, drawn = read_scenes(x), read_scenes(scenes.images(range(num_captions)))
         columns |= _columns(split, readings, captions)
         controls |= _controls(split, readings, drawn, captions)
     return TextModelReport(name=pipeline.name, settings=resolved, columns=columns, controls=controls, samples=samples)
-
-
-@torch.no_grad()
-def sample_captions(
-    pipeline: Pipeline, captions: Sequence[str], settings: TextToImageSettings, *, batch_size: int = BATCH
-) -> Iterator[Tensor]:
-    """Make one image of each caption; that of caption i has seed i, whatever the batch size.
-
-    Args:
-        pipeline: A text-to-image model.
-        captions: Prompts.
-        settings: From ``pipeline.settings``; their prompt and seeds are not used.
-        batch_size: Images at once.
-
-    Yields:
-        Batches of images in [-1, 1], on the CPU. (B, 3, H, W)
-    """
-    model = pipeline.model
-    scheduler = make_scheduler(settings.sampler, model.config.schedule, model.prediction)
-    shape = model.latent_shape(settings.width, settings.height)
-    for start in range(0, len(captions), batch_size):
-        batch = captions[start : start + batch_size]
-        cond, negative = model.condition(batch), model.condition([settings.negative_prompt])
-        guidance = Guidance(
-            scale=settings.guidance_scale,
-            rescale=settings.guidance_rescale,
-            interval=settings.guidance_interval,
-            negative=negative.repeat(len(batch)),
-        )
-        seeds = range(start, start + len(batch))
-        walk = {"num_steps": settings.num_steps, "seeds": seeds, "shape": shape, "guidance": guidance}
-        *_, last = sample_steps(model, cond, scheduler, **walk)
-        yield model.decode(last.z_next).cpu().clamp(-1, 1)
-
-
-def _counted(batches: Iterator[Tensor], done: int, on_progress: OnProgress | None) -> Iterator[Tensor]:
-    for batch in batches:
-        done += len(batch)
-        if on_progress is not None:
-            on_progress(done)
-        yield batch
 
 
 def _columns(split: Split, readings: Sequence[Reading], captions: Sequence[Caption]) -> dict[str, Tally]:

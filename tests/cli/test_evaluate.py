@@ -6,6 +6,18 @@ import pytest
 from PIL import Image
 
 from ldm_lab import cli
+from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model
+from ldm_lab.conditioning import ClassLabelConfig
+
+
+@pytest.fixture(scope="module")
+def tiny_class_folder(tmp_path_factory, make_tiny_model):
+    """A class-conditional model with its first stage beside it."""
+    root = tmp_path_factory.mktemp("models")
+    model = make_tiny_model(conditioner=ClassLabelConfig(num_classes=56, width=8))
+    save_autoencoder(root / "tiny-kl", model.autoencoder, recipe={"seed": 0})
+    save_model(root / "tiny-class", model, first_stage=reference_to(root / "tiny-kl"), recipe={"seed": 0})
+    return root / "tiny-class"
 
 
 def test_a_text_model_is_judged_by_its_images(tiny_folder, tmp_path, capsys):
@@ -43,5 +55,39 @@ def test_nothing_is_written_unless_asked_for(tiny_folder, tmp_path, monkeypatch)
     ],
 )
 def test_a_mistake_is_one_sentence(tiny_folder, capsys, words, sentence):
+    assert cli.main(["evaluate", *(word.format(folder=tiny_folder) for word in words)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_model_of_another_kind_is_judged_by_its_task(tiny_class_folder, tmp_path, capsys):
+    words = ["evaluate", str(tiny_class_folder), "--num", "4", "--steps", "2", "--output", str(tmp_path)]
+    assert cli.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "class to image (4 images)" in printed
+    assert "below the bar: shows the class" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {"report.md", "report.json", "sheet-1.png"}
+
+
+def test_a_task_stands_for_its_shipped_model(tiny_class_folder, monkeypatch, capsys):
+    monkeypatch.setattr("ldm_lab.cli.evaluate.locate_model", {"shapes-class": tiny_class_folder}.__getitem__)
+    assert cli.main(["evaluate", "--task", "class", "--num", "2", "--steps", "1"]) == 0
+    assert "class to image (2 images)" in capsys.readouterr().out
+
+
+def test_first_stages_stand_side_by_side(tmp_path, capsys):
+    assert cli.main(["evaluate", "--task", "first-stages", "--num", "2", "--output", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "| shapes-kl-f4 |" in printed
+    assert "shapes-kl-f4" in json.loads((tmp_path / "report.json").read_text())["first_stages"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "nothing is named to evaluate"),
+        (["{folder}", "--task", "class"], "the task 'class' are given"),
+    ],
+)
+def test_a_model_or_a_task(tiny_folder, capsys, words, sentence):
     assert cli.main(["evaluate", *(word.format(folder=tiny_folder) for word in words)]) == 2
     assert sentence in capsys.readouterr().err

@@ -1,0 +1,156 @@
+"""The report on a model's task: figures beside their bars, and beside other ways to the same images."""
+
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ldm_lab.core.config import to_dict
+from ldm_lab.core.images import to_pil
+from ldm_lab.evaluation.judges import judge_of
+from ldm_lab.evaluation.report import Table
+from ldm_lab.evaluation.sampling import OnProgress, counted, sample_conditions
+from ldm_lab.evaluation.sheet import captioned_sheet
+from ldm_lab.evaluation.trial import Figure, Trial
+from ldm_lab.tasks import Pipeline
+from ldm_lab.tasks.settings import GuidedSettings
+
+MADE = "model"
+SHEET_IMAGES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """What came of a trial.
+
+    Attributes:
+        title: What was tried.
+        num_images: How many images were made.
+        columns: Figures of the model's images, then of each rival's.
+        figures: How they are spelled, and their bars.
+        sheet: The first images, beside pictures of their conditions.
+    """
+
+    title: str
+    num_images: int
+    columns: dict[str, dict[str, float]]
+    figures: dict[str, Figure]
+    sheet: Image.Image = field(repr=False)
+
+    @property
+    def unmet(self) -> list[str]:
+        """Names of the figures that do not reach their bars."""
+        return [name for name, figure in self.figures.items() if not figure.is_met(self.columns[MADE][name])]
+
+    def table(self) -> Table:
+        """A row for each figure."""
+        header = (f"{self.title} ({self.num_images} images)", *self.columns, "bar")
+        return Table(header=header, rows=tuple(self._row(name) for name in self.figures))
+
+    def _row(self, name: str) -> tuple[str, ...]:
+        figure = self.figures[name]
+        return (name, *(figure.spell(column[name]) for column in self.columns.values()), figure.bar)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskReport:
+    """All trials of a model.
+
+    Attributes:
+        name: Of the model.
+        words: What kind of model it is.
+        settings: With which the images were made; image i has seed i.
+        results: Of each trial.
+    """
+
+    name: str
+    words: str
+    settings: GuidedSettings
+    results: tuple[TrialResult, ...]
+
+    @property
+    def title(self) -> str:
+        """Headline."""
+        return f"{self.name}, a model that is {self.words}"
+
+    def tables(self) -> list[Table]:
+        """One for each trial."""
+        return [result.table() for result in self.results]
+
+    def notes(self) -> list[str]:
+        """How the images were made, and which bars they do not reach."""
+        asked = self.settings
+        made = f"{asked.num_steps} steps of {asked.sampler}, guidance {asked.guidance_scale:g}; image i has seed i"
+        unmet = [f"{name} ({result.title})" for result in self.results for name in result.unmet]
+        return [made, f"below the bar: {'; '.join(unmet)}" if unmet else "every bar is reached"]
+
+    def values(self) -> dict[str, Any]:
+        """Everything but the sheets."""
+        results = [
+            {
+                "title": result.title,
+                "num_images": result.num_images,
+                "columns": result.columns,
+                "bars": {name: asdict(figure) for name, figure in result.figures.items()},
+            }
+            for result in self.results
+        ]
+        return {"name": self.name, "settings": to_dict(self.settings), "trials": results}
+
+    def sheets(self) -> dict[str, Image.Image]:
+        """A sheet for each trial, by file name."""
+        return {f"sheet-{number}.png": result.sheet for number, result in enumerate(self.results, 1)}
+
+
+def evaluate_task(
+    pipeline: Pipeline, *, num_images: int = 500, on_progress: OnProgress | None = None, **settings: Any
+) -> TaskReport:
+    """Judge a model of the built-in world by the task that it was trained for.
+
+    Args:
+        pipeline: A model of any kind but text, which ``evaluate_text_model`` judges.
+        num_images: How many images, of 64 px; of larger ones fewer.
+        on_progress: Called after every batch with the number of images done.
+        **settings: Of ``GuidedSettings``; what is not given is as the model recommends.
+
+    Raises:
+        RequestError: If a setting is not accepted, or nobody judges this kind of model.
+    """
+    kind, judge = judge_of(pipeline.model)
+    resolved = pipeline.resolved(GuidedSettings.of(**settings))
+    results, done = [], 0
+    for trial in judge(pipeline, num_images, resolved):
+        results.append(_carried_out(trial, pipeline, resolved, on_progress, done=done))
+        done += len(trial.conditions)
+    return TaskReport(name=pipeline.name, words=kind.words, settings=resolved, results=tuple(results))
+
+
+def _carried_out(
+    trial: Trial, pipeline: Pipeline, settings: GuidedSettings, on_progress: OnProgress | None, *, done: int
+) -> TrialResult:
+    if trial.size is not None:
+        settings = replace(settings, width=trial.size[0], height=trial.size[1])
+    x = torch.cat(list(counted(sample_conditions(pipeline, trial.conditions, settings), on_progress, done=done)))
+    x = x if trial.finish is None else trial.finish(x)
+    return TrialResult(
+        title=trial.title,
+        num_images=len(x),
+        columns={words: trial.measure(images) for words, images in {MADE: x, **trial.rivals}.items()},
+        figures=dict(trial.figures),
+        sheet=_sheet(trial, x),
+    )
+
+
+def _sheet(trial: Trial, x: Tensor) -> Image.Image:
+    """The first images, each after the picture of its condition if there is one: not chosen."""
+    count = min(SHEET_IMAGES, len(x))
+    captions = list(trial.captions) or [""] * count
+    if not trial.shown:
+        return captioned_sheet(to_pil(x[:count]), captions[:count])
+    count = min(count // 2, len(trial.shown)) or 1
+    pairs = zip(trial.shown, to_pil(x[:count]), strict=False)
+    words = [(caption, "made") for caption in captions[:count]]
+    return captioned_sheet(list(chain.from_iterable(pairs)), list(chain.from_iterable(words)))
