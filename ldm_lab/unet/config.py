@@ -24,6 +24,7 @@ class UNetConfig:
     context_dim: int | None = setting(None, help="Width of the tokens of cross-attention; None: no tokens", minimum=1)
     transformer_depth: int = setting(1, help="Transformer blocks at each place", minimum=1, maximum=64)
     vector_dim: int | None = setting(None, help="Width of a vector added to the time embedding", minimum=1)
+    coordinates: bool = setting(False, help="Show the network where in the image each place of the latent is")
     scale_shift_norm: bool = setting(False, help="Time scales and shifts (ADM) instead of being added (DDPM)")
     resblock_updown: bool = setting(False, help="Change the resolution in residual blocks (ADM), not in convolutions")
     dropout: float = setting(0.0, help="Dropout in the residual blocks", minimum=0.0, maximum=0.9)

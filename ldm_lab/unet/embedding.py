@@ -1,4 +1,4 @@
-"""The time as a vector."""
+"""The time as a vector, and places as a map."""
 
 import math
 
@@ -37,3 +37,26 @@ class EmbeddingMLP(nn.Module):
     def forward(self, vector: Tensor) -> Tensor:
         """(B, C) → (B, E)."""
         return self.linear_2(F.silu(self.linear_1(vector.to(self.linear_1.weight.dtype))))
+
+
+class PlaceEmbedding(nn.Module):
+    """Where each place of a feature map is in the image.
+
+    Convolutions know it by the zeros beyond the border alone, which few levels carry too short a way for words such as
+    "at the top". A linear map of x and y, from -1 to 1 over the image whatever its size: the coordinates of CoordConv
+    (Liu et al. 2018), to be added after the first convolution.
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Conv2d(2, out_channels, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, C, H, W), of which only the size counts → (1, out_channels, H, W)."""
+        y, x = (_centres(size, like=self.linear.weight) for size in h.shape[2:])
+        return self.linear(torch.stack(torch.meshgrid(x, y, indexing="xy"))[None])
+
+
+def _centres(size: int, *, like: Tensor) -> Tensor:
+    """Centres of ``size`` cells that divide -1 to 1. (size,)"""
+    return (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) * (2.0 / size) - 1.0

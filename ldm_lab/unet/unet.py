@@ -19,7 +19,7 @@ from ldm_lab.nn.attention import SelfAttention2d
 from ldm_lab.nn.blocks import ResidualBlock, group_norm, repeat_batch
 from ldm_lab.unet.checks import check_condition, check_latent, check_steps
 from ldm_lab.unet.config import UNetConfig
-from ldm_lab.unet.embedding import EmbeddingMLP, sinusoids
+from ldm_lab.unet.embedding import EmbeddingMLP, PlaceEmbedding, sinusoids
 from ldm_lab.unet.levels import NORM_EPS, DownLevel, Middle, UpLevel
 from ldm_lab.unet.transformer import SpatialTransformer
 
@@ -35,6 +35,8 @@ class UNet(nn.Module):
         self.config = config
         widths, levels = config.widths, range(config.num_levels)
         self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
+        if config.coordinates:
+            self.place_embedding = PlaceEmbedding(widths[0])
         self.time_embedding = EmbeddingMLP(config.channels, config.embedding_dim)
         if config.vector_dim is not None:
             self.class_embedding = EmbeddingMLP(config.vector_dim, config.embedding_dim)
@@ -102,6 +104,8 @@ class UNet(nn.Module):
         """The way through the network; the batch grows to that of the condition where the condition first enters."""
         visit = self._visitor(told)
         h = self.conv_in(self._concatenate(z_t, cond).contiguous(memory_format=torch.channels_last))
+        if self.config.coordinates:
+            h = h + self.place_embedding(h)
         if cond is not None and cond.vector is not None:
             h = repeat_batch(h, len(cond.vector))
         skips = [h]

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from ldm_lab.unet.embedding import EmbeddingMLP, sinusoids
+from ldm_lab.unet.embedding import EmbeddingMLP, PlaceEmbedding, sinusoids
 
 
 def test_cosines_then_sines_of_frequencies_from_one_to_almost_a_ten_thousandth():
@@ -25,3 +25,15 @@ def test_every_step_has_its_own_embedding():
 def test_the_mlp_takes_the_precision_of_its_weights():
     embedding = EmbeddingMLP(4, 8).to(torch.bfloat16)(sinusoids(torch.tensor([1, 2]), 4))
     assert (embedding.shape, embedding.dtype) == ((2, 8), torch.bfloat16)
+
+
+def test_places_are_the_same_share_of_the_image_at_any_size():
+    """The identity shows the coordinates: x grows to the right and y down, cell centres from -1 to 1."""
+    embedding = PlaceEmbedding(2).double()
+    embedding.linear.weight.data.copy_(torch.eye(2)[:, :, None, None])
+    embedding.linear.bias.data.zero_()
+    x, y = embedding(torch.zeros(5, 7, 2, 4))[0]
+    assert x.tolist() == [[-0.75, -0.25, 0.25, 0.75]] * 2
+    assert y.tolist() == [[-0.5] * 4, [0.5] * 4]
+    doubled = embedding(torch.zeros(1, 7, 4, 8))
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(doubled, 2)[0], torch.stack([x, y]))

@@ -19,6 +19,7 @@ KINDS = {
     "context, vector": (("context", "vector"), {"context_dim": 6, "vector_dim": 4, "scale_shift_norm": True}),
     "context, concat": (("context", "concat"), {"context_dim": 6, "in_channels": 5, "resblock_updown": True}),
     "all": (("context", "vector", "concat"), {"context_dim": 6, "vector_dim": 4, "in_channels": 5}),
+    "vector, coordinates": (("vector",), {"vector_dim": 4, "coordinates": True}),
     "context, early": (("context",), {"context_dim": 6, "attention_levels": (0, 1), "transformer_depth": 2}),
 }
 kinds = pytest.mark.parametrize(("parts", "changes"), KINDS.values(), ids=KINDS.keys())
@@ -183,3 +184,18 @@ def test_gradient_of_the_latent(make_unet, make_cond, draw):
     unet = make_unet(context_dim=6, vector_dim=4)
     cond, z_t = make_cond(1, "context", "vector"), draw(1, 3, 2, 2).requires_grad_()
     assert torch.autograd.gradcheck(lambda z: unet(z, torch.tensor([300]), cond), (z_t,), fast_mode=True)
+
+
+@torch.no_grad()
+def test_with_coordinates_far_apart_places_differ_although_they_look_alike(make_unet):
+    """On an even latent two inner places see no border within this network's reach; only coordinates tell them."""
+    even, t = torch.full((1, 3, 32, 32), 0.5, dtype=torch.float64), torch.tensor([500])
+    sizes = {"channel_mult": (1,), "attention_levels": ()}
+
+    def difference(**changes):
+        unet = make_unet(**sizes, **changes)
+        out = unet(even, t)
+        return (out[..., 16, 14] - out[..., 16, 18]).abs().max().item()
+
+    assert difference(coordinates=True) > 1e-4
+    assert difference() < 1e-12
