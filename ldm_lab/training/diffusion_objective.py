@@ -6,6 +6,7 @@ from ldm_lab.autoencoders.objective import ObjectiveValue
 from ldm_lab.conditioning.conditioner import Conditioner, Prepared
 from ldm_lab.diffusion.objective import ObjectiveConfig, denoising_loss
 from ldm_lab.diffusion.schedule import NoiseSchedule
+from ldm_lab.training.grounding import Grounding, Target
 from ldm_lab.unet.unet import UNet
 
 
@@ -19,12 +20,28 @@ class Networks(nn.Module):
 
 
 class DiffusionObjective(nn.Module):
-    """LDM (Rombach et al. 2022), eq. 3: the denoising loss, with the condition encoded on the way."""
+    """LDM (Rombach et al. 2022), eq. 3: the denoising loss, with the condition encoded on the way.
 
-    def __init__(self, networks: Networks, schedule: NoiseSchedule, config: ObjectiveConfig) -> None:
+    Args:
+        networks: UNet and conditioner.
+        schedule: How noise is added.
+        config: Which loss.
+        grounding: What else the condition is asked; None: nothing.
+        grounding_weight: Weight of that.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        schedule: NoiseSchedule,
+        config: ObjectiveConfig,
+        *,
+        grounding: Grounding | None = None,
+        grounding_weight: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.networks = networks
-        self.schedule, self.config = schedule, config
+        self.networks, self.grounding = networks, grounding
+        self.schedule, self.config, self.grounding_weight = schedule, config, grounding_weight
 
     def forward(
         self,
@@ -34,6 +51,7 @@ class DiffusionObjective(nn.Module):
         *,
         prepared: Prepared | None = None,
         offset: Tensor | None = None,
+        grounding_target: Target | None = None,
     ) -> ObjectiveValue:
         """Judge one batch of scaled latents.
 
@@ -43,6 +61,7 @@ class DiffusionObjective(nn.Module):
             noise: Standard normal. (B, C, h, w)
             prepared: Conditions, as the conditioner prepared them.
             offset: Offset noise, if the config asks for it. (B, C, 1, 1)
+            grounding_target: What the condition should tell, if there is a grounding.
         """
         networks = self.networks
         cond = None if networks.conditioner is None else networks.conditioner(prepared)
@@ -51,7 +70,11 @@ class DiffusionObjective(nn.Module):
             return networks.unet(z_t, steps, cond)
 
         loss = denoising_loss(predict, z_0, t, noise, self.schedule, self.config, offset=offset)
-        return ObjectiveValue(loss.mean, _loss_by_time(loss.per_sample, t, len(self.schedule)))
+        terms = _loss_by_time(loss.per_sample, t, len(self.schedule))
+        if self.grounding is None:
+            return ObjectiveValue(loss.mean, terms)
+        error = self.grounding(cond, grounding_target)
+        return ObjectiveValue(loss.mean + self.grounding_weight * error, terms | {"grounding": error.detach()})
 
 
 def _loss_by_time(per_sample: Tensor, t: Tensor, num_train_steps: int) -> dict[str, Tensor]:

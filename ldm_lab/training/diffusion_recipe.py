@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ldm_lab.autoencoders.config import AutoencoderConfig
-from ldm_lab.conditioning import ConditionerConfig
+from ldm_lab.conditioning import ConditionerConfig, TextTransformerConfig
 from ldm_lab.core.config import check, setting
 from ldm_lab.core.errors import ConfigError
 from ldm_lab.data.degradations import Degradation
@@ -36,6 +36,9 @@ class DiffusionRecipe:
     unet: UNetConfig = field(default_factory=lambda: UNetConfig(head_channels=32))
     conditioner: ConditionerConfig | Literal["from-data"] | Task | None = None
     condition_dropout: float = setting(0.1, help="Share of conditions replaced by none", minimum=0.0, maximum=1.0)
+    grounding_weight: float = setting(
+        0.0, help="Weight of telling from each name in a caption where its object is; needs boxes", minimum=0.0
+    )
     degradation: Degradation = setting("bicubic", help="Super-resolution: how its small images are made")
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -48,6 +51,11 @@ class DiffusionRecipe:
             raise ConfigError(
                 f"condition_dropout is {self.condition_dropout}, but a model of {self.condition} images has no null "
                 "condition to put in the place of one; make it 0"
+            )
+        if self.is_fitted and self.grounding_weight > 0 and not isinstance(self.conditioner, TextTransformerConfig):
+            raise ConfigError(
+                f"grounding_weight is {self.grounding_weight}, but no text encoder is trained; take a text transformer "
+                "as conditioner, or make the weight 0"
             )
 
     @property

@@ -28,6 +28,7 @@ from ldm_lab.checkpoints import (
     save_model,
 )
 from ldm_lab.conditioning import drop_conditions
+from ldm_lab.conditioning.conditioner import Prepared
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.images import grid, to_pil
 from ldm_lab.core.runtime import choose_device
@@ -40,6 +41,7 @@ from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.training.conditioner_choice import build_for, check_widths
 from ldm_lab.training.diffusion_objective import DiffusionObjective, Networks
 from ldm_lab.training.diffusion_recipe import DiffusionRecipe, fit_to_data
+from ldm_lab.training.grounding import Grounding, Names, Target, grounding_target, names_of
 from ldm_lab.training.start import fine_tune_from, portable
 from ldm_lab.unet.unet import UNet
 
@@ -68,7 +70,14 @@ class DiffusionStage:
         start = None if init_from is None else read_checkpoint(locate_model(init_from), kind="latent_diffusion")
         self.model = self._build_model(autoencoder, start)
         self.averaged = Networks(self.model.unet, self.model.conditioner)
-        self.objective = DiffusionObjective(self.averaged, self.model.schedule, recipe.objective)
+        self.names = self._names()
+        self.objective = DiffusionObjective(
+            self.averaged,
+            self.model.schedule,
+            recipe.objective,
+            grounding=self._grounding(),
+            grounding_weight=recipe.grounding_weight,
+        )
         self.identity = self._identity() | ({} if start is None else {"init_from": start.digest})
 
     def prepare(self, folder: str | Path, *, device: str = "auto") -> Iterator[int]:
@@ -217,7 +226,27 @@ class DiffusionStage:
         seed = self.recipe.training.seed
         y = self._conditions(indices, variant=epoch_of(draw * len(indices), length=self.length))
         y = drop_conditions(y, conditioner.null, self.recipe.condition_dropout, generator(seed, "drop", draw))
-        return {"prepared": conditioner.prepare(y)}
+        prepared = conditioner.prepare(y)
+        return {"prepared": prepared} | self._grounding_target(indices, prepared)
+
+    def _names(self) -> Names | None:
+        """What grounding asks for; None without grounding."""
+        if self.recipe.grounding_weight == 0:
+            return None
+        return names_of(self.source, self.model.conditioner.tokenizer)  # type: ignore[union-attr]  # the recipe checks it
+
+    def _grounding(self) -> Grounding | None:
+        """What asks the text encoder, with fresh weights."""
+        if self.names is None:
+            return None
+        encoder = self.model.conditioner
+        return Grounding(encoder.context_dim, len(self.names), vector_width=encoder.vector_dim)  # type: ignore[union-attr]
+
+    def _grounding_target(self, indices: Sequence[int], prepared: Prepared) -> dict[str, Target]:
+        if self.names is None:
+            return {}
+        layouts = conditions(self.source, indices, kind="layout")
+        return {"grounding_target": grounding_target(prepared["tokens"], layouts, self.names)}
 
     def _offset(self, z_0: Tensor, draw: int) -> dict[str, Tensor]:
         if self.recipe.objective.offset_noise == 0.0:
