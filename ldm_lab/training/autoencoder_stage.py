@@ -66,6 +66,7 @@ class AutoencoderStage:
         torch.manual_seed(derive_seed(recipe.training.seed, "init"))
         self.objective = AutoencoderObjective(Autoencoder(recipe.autoencoder), recipe.objective)
         self.averaged = self.objective.autoencoder
+        self.rests = self.objective.discriminator is not None  # until it plays
         self.identity = {
             "data": source_identity(recipe.data, self.source),
             "autoencoder": to_dict(recipe.autoencoder),

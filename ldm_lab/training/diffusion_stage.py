@@ -59,6 +59,8 @@ class DiffusionStage:
             point, with its words and classes where they agree. Warns of what is not taken over.
     """
 
+    rests = False
+
     def __init__(self, recipe: DiffusionRecipe, *, init_from: str | Path | None = None) -> None:
         self.source = open_source(recipe.data)
         self.length = source_length(self.source) or recipe.num_examples

@@ -64,7 +64,7 @@ def train(stage: Stage, config: TrainingConfig, folder: str | Path, *, device: s
         CheckpointError: A checkpoint cannot be written; the previous ones stay.
     """
     folder = Path(folder)
-    accelerator = _accelerator(config, device)
+    accelerator = _accelerator(config, device, rests=stage.rests)
     with exclusive(folder) if accelerator.is_main_process else nullcontext():
         run = _start(stage, config, folder, accelerator)
         try:
@@ -242,7 +242,7 @@ def _start(stage: Stage, config: TrainingConfig, folder: Path, accelerator: Acce
     return _Run(stage, config, folder, accelerator, model, optimiser, state, log, first_step=saved["step"])
 
 
-def _accelerator(config: TrainingConfig, device: str) -> Accelerator:
+def _accelerator(config: TrainingConfig, device: str, *, rests: bool) -> Accelerator:
     """accelerate's device, precision and processes; it keeps them for good, so they are cleared for every run.
 
     Raises:
@@ -256,7 +256,7 @@ def _accelerator(config: TrainingConfig, device: str) -> Accelerator:
         return Accelerator(
             mixed_precision="no" if config.precision == "fp32" else config.precision,
             cpu=cpu,
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=rests)],
         )
     except ValueError as error:
         reason = f"precision is {config.precision!r}, which this machine does not have"

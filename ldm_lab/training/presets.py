@@ -107,12 +107,11 @@ def shapes_text() -> DiffusionRecipe:
     text = TextTransformerConfig(
         vocab_size=1000, max_tokens=28, width=128, depth=3, num_heads=4, head_channels=32, pooled=True
     )
-    recipe = _on_shapes(text, context_dim=128)
-    unet = replace(recipe.unet, coordinates=True, scale_shift_norm=True)
+    recipe = _on_shapes(text, context_dim=128, tells_places=True)
     training = replace(
         recipe.training, num_steps=12_000, batch_size=32, learning_rate=1e-3, save_every=250, sheet_every=1000
     )
-    return replace(recipe, unet=unet, grounding_weight=1.0, training=training)
+    return replace(recipe, grounding_weight=1.0, training=training)
 
 
 def shapes_uncond() -> DiffusionRecipe:
@@ -138,7 +137,7 @@ def shapes_layout() -> DiffusionRecipe:
         head_channels=32,
         pooled=True,
     )
-    return _on_shapes(layout, context_dim=48)
+    return _on_shapes(layout, context_dim=48, tells_places=True)
 
 
 def shapes_semantic() -> DiffusionRecipe:
@@ -157,8 +156,13 @@ def shapes_inpaint() -> DiffusionRecipe:
     return _on_shapes(MaskedImageConfig(latent_channels=4))
 
 
-def _on_shapes(conditioner: ConditionerConfig | None, *, context_dim: int | None = None) -> DiffusionRecipe:
-    """A UNet of two levels over the latents of ``shapes_kl_f4``, wide at the top for their detail; any condition."""
+def _on_shapes(
+    conditioner: ConditionerConfig | None, *, context_dim: int | None = None, tells_places: bool = False
+) -> DiffusionRecipe:
+    """A UNet of two levels over the latents of ``shapes_kl_f4``, wide at the top for their detail; any condition.
+
+    One that tells places without showing them needs coordinates, and a vector that scales features.
+    """
     beside = conditioner.concat_channels if conditioner else 0
     return DiffusionRecipe(
         first_stage="shapes-kl-f4",
@@ -173,6 +177,8 @@ def _on_shapes(conditioner: ConditionerConfig | None, *, context_dim: int | None
             norm_groups=4,
             context_dim=context_dim,
             vector_dim=vector_width(conditioner),
+            coordinates=tells_places,
+            scale_shift_norm=tells_places,
         ),
         conditioner=conditioner,
         condition_dropout=0.0 if beside else 0.1,

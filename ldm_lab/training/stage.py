@@ -36,11 +36,13 @@ class Stage(Protocol):
         objective: Called with a batch, returns an ``ObjectiveValue``; all of its parameters are trained.
         averaged: The part of ``objective`` whose average is sampled and kept.
         identity: JSON values that have to be the same when a run goes on.
+        rests: Whether some steps leave some parameters of ``objective`` without a gradient.
     """
 
     objective: nn.Module
     averaged: nn.Module
     identity: dict[str, Any]
+    rests: bool
 
     def batch(self, draw: int, size: int) -> dict[str, Any]:
         """Arguments of ``objective`` for forward pass ``draw``, a function of that number alone."""
