@@ -137,7 +137,8 @@ def shapes_layout() -> DiffusionRecipe:
         head_channels=32,
         pooled=True,
     )
-    return _on_shapes(layout, context_dim=48, tells_places=True)
+    recipe = _on_shapes(layout, context_dim=48, tells_places=True)
+    return replace(recipe, unet=replace(recipe.unet, channels=60, head_channels=30))  # 8 MB with the boxes' encoder
 
 
 def shapes_semantic() -> DiffusionRecipe:
