@@ -1,6 +1,5 @@
 """The transformer of the paper's tau_theta: tokens in, context for cross-attention out, whatever the tokens mean."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,22 +75,24 @@ class TokenTransformer(nn.Module):
     def initialize_weights(self) -> None:
         """Draw the starting values.
 
-        Tokens: normal, std 1, PyTorch's default; positions: a tenth of that. As small as the maps, words drown in
-        what the layers add: a context trained so told grounds apart and nothing else.
-        Linear maps: normal, std 0.02, biases zero, as GPT-2 has them.
+        Tokens and positions: normal, std 1, PyTorch's default for embeddings. As small as GPT-2's (0.02), words drown
+        in what the layers add, and a context trained so told grounds apart and nothing else; with small positions the
+        order of words is not heard, and so no relation.
+        Linear maps: normal, std 1/sqrt(width of the input), biases zero, so that attention tells tokens apart from the
+        start.
         Maps that end a residual branch: smaller by sqrt(2 depth), so that the sum of all branches keeps its size.
         Norms: one and zero, PyTorch's default.
         """
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(self.token_embedding.weight)
-        nn.init.normal_(self.position_embedding.weight, std=0.1)
+        for embedding in (self.token_embedding, self.position_embedding):
+            nn.init.normal_(embedding.weight)
         for layer in self.layers:
             for last in (layer.attn.to_out[0], layer.ff[-1]):
-                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * len(self.layers)))
+                nn.init.normal_(last.weight, std=(2 * len(self.layers) * last.in_features) ** -0.5)
 
     def attach(self, encode: Encode) -> None:
         """Needs no first stage."""

@@ -109,7 +109,7 @@ def shapes_text() -> DiffusionRecipe:
     )
     recipe = _on_shapes(text, context_dim=128, tells_places=True)
     training = replace(
-        recipe.training, num_steps=12_000, batch_size=32, learning_rate=1e-3, save_every=250, sheet_every=1000
+        recipe.training, num_steps=10_000, batch_size=32, learning_rate=1e-3, save_every=250, sheet_every=1000
     )
     return replace(recipe, grounding_weight=1.0, training=training)
 

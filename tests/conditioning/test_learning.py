@@ -65,13 +65,13 @@ def build(config, tokenizer):
     return unet, conditioner
 
 
-def learn(config, y, tokenizer, *, steps=30):
+def learn(config, y, tokenizer, *, steps=60):
     """Mean error of the last ten steps; that of a network which always predicts zero is one."""
     torch.manual_seed(0)
     unet, conditioner = build(config, tokenizer)
     z_0 = torch.ones(2, 3, SIDE, SIDE) * torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1)
     prepared, t = conditioner.prepare(y), torch.full((2,), 999)
-    optimiser = torch.optim.Adam([*unet.parameters(), *conditioner.parameters()], lr=2e-2)
+    optimiser = torch.optim.Adam([*unet.parameters(), *conditioner.parameters()], lr=1e-2)
     losses = []
     for _ in range(steps):
         loss = F.mse_loss(unet(torch.randn_like(z_0), t, conditioner(prepared)), z_0)

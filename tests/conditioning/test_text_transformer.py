@@ -194,11 +194,11 @@ def test_initialisation_has_the_stated_sizes(tokenizer):
     model = TextTransformer(config, tokenizer)
     for module, std in (
         (model.token_embedding, 1.0),
-        (model.position_embedding, 0.1),
-        (model.layers[1].attn.to_q, 0.02),
-        (model.layers[1].attn.to_out[0], 0.02 / math.sqrt(4)),
-        (model.layers[1].ff[0], 0.02),
-        (model.layers[1].ff[-1], 0.02 / math.sqrt(4)),
+        (model.position_embedding, 1.0),
+        (model.layers[1].attn.to_q, 1 / math.sqrt(128)),
+        (model.layers[1].attn.to_out[0], 1 / math.sqrt(4 * 128)),
+        (model.layers[1].ff[0], 1 / math.sqrt(128)),
+        (model.layers[1].ff[-1], 1 / math.sqrt(4 * 512)),
     ):
         assert module.weight.std().item() == pytest.approx(std, rel=0.05)
     assert all(not layer.ff[0].bias.any() and not layer.attn.to_out[0].bias.any() for layer in model.layers)

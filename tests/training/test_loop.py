@@ -276,8 +276,8 @@ def test_an_average_that_is_not_finite_is_never_saved(autoencoder_recipe, tmp_pa
 def with_scaler(monkeypatch):
     """fp16 without a GPU: the arithmetic of fp32, with the loss scaler that accelerate has there."""
 
-    def accelerator(config, device):
-        made = genuine(replace(config, precision="fp32"), device)
+    def accelerator(config, device, *, rests):
+        made = genuine(replace(config, precision="fp32"), device, rests=rests)
         made.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=2)
         return made
 
