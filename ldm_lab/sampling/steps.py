@@ -51,8 +51,13 @@ class Step:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The same record with every latent changed in the same way."""
-        names = ("z_t", "z_0_pred", "noise_pred", "z_next")
-        return replace(self, **{name: change(getattr(self, name)) for name in names})
+        return replace(
+            self,
+            z_t=change(self.z_t),
+            z_0_pred=change(self.z_0_pred),
+            noise_pred=change(self.noise_pred),
+            z_next=change(self.z_next),
+        )
 
 
 @torch.no_grad()
