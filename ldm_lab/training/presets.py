@@ -111,7 +111,7 @@ def shapes_text() -> DiffusionRecipe:
     training = replace(
         recipe.training, num_steps=10_000, batch_size=32, learning_rate=1e-3, save_every=250, sheet_every=1000
     )
-    return replace(recipe, grounding_weight=1.0, training=training)
+    return replace(recipe, grounding_weight=0.1, training=training)
 
 
 def shapes_uncond() -> DiffusionRecipe:
