@@ -143,6 +143,7 @@ def test_a_recipe_whose_model_is_not_there_gets_random_weights(tmp_path, monkeyp
     monkeypatch.setattr(subject, "TOKENIZER_CAPTIONS", 50)
     with subject.open_subject("shapes-text") as opened:
         assert "random weights" in opened.note
+        assert "without its coordinates" in opened.note
         assert all(parameter.any() for parameter in opened.pipeline.model.unet.parameters())
 
 
