@@ -1,5 +1,6 @@
 """The endless data set of scenes: images and all that can be said of them by index, each made on demand."""
 
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,15 @@ from ldm_lab.data.scenes import CANVAS, Scene, Split, render, sample_scene, sema
 
 @dataclass(frozen=True, slots=True)
 class ShapeScenes:
-    """Scenes of one seed and split. Every index exists, and example i never depends on what else is asked for."""
+    """Scenes of one seed and split. Every index exists, and example i never depends on what else is asked for.
+
+    Of the captions the share ``complete_captions`` mentions everything, and others what chance keeps.
+    """
 
     seed: int = 0
     split: Split = "train"
     size: int = 64
+    complete_captions: float = 0.0
 
     def scenes(self, indices: Iterable[int]) -> list[Scene]:
         """Descriptions."""
@@ -29,7 +34,7 @@ class ShapeScenes:
 
     def captions(self, indices: Iterable[int], *, variant: int = 0) -> list[Caption]:
         """One caption for each index; another ``variant`` phrases it anew."""
-        return [caption(scene, self.caption_seed(i, variant)) for i, scene in self._numbered(indices)]
+        return [self._caption(scene, self.caption_seed(i, variant)) for i, scene in self._numbered(indices)]
 
     def labels(self, indices: Iterable[int]) -> list[int | None]:
         """Class of the first object of each scene, an index into ``CLASS_NAMES``."""
@@ -46,6 +51,10 @@ class ShapeScenes:
     def caption_seed(self, index: int, variant: int = 0) -> int:
         """The seed with which ``captions`` phrases an example."""
         return derive_seed(self.split, self.seed, index, variant)
+
+    def _caption(self, scene: Scene, seed: int) -> Caption:
+        is_complete = random.Random(derive_seed("complete", seed)).random() < self.complete_captions
+        return caption(scene, seed, complete=is_complete)
 
     def _numbered(self, indices: Iterable[int]) -> list[tuple[int, Scene]]:
         indices = list(indices)

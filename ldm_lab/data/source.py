@@ -55,9 +55,16 @@ class DataConfig:
     )
     flip: bool = setting(False, help="Add the mirror image of every picture; not for captions that say left or right")
     seed: int = setting(0, help="Seed of the built-in scenes", minimum=0, maximum=2**32 - 1)
+    complete_captions: float = setting(
+        0.0, help="Share of the built-in captions that mention everything", minimum=0.0, maximum=1.0
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.complete_captions > 0 and self.path is not None:
+            raise ConfigError(
+                f"complete_captions is {self.complete_captions}, but a folder's captions are what they are; make it 0"
+            )
         if self.flip and self.path is None:
             raise ConfigError(
                 "flip is True, but the captions of the built-in scenes say left and right; leave it False"
@@ -124,7 +131,7 @@ def open_source(config: DataConfig) -> ImageSource:
         DataError: If the folder is missing, empty or damaged.
     """
     if config.path is None:
-        return ShapeScenes(seed=config.seed, size=config.size)
+        return ShapeScenes(seed=config.seed, size=config.size, complete_captions=config.complete_captions)
     folder = ImageFolder(config.path, size=config.size)
     return Mirrored(folder) if config.flip else folder
 

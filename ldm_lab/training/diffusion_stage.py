@@ -36,6 +36,7 @@ from ldm_lab.core.seeding import derive_seed, generator
 from ldm_lab.data.latent_store import LatentStore, build_latent_store, open_latent_store
 from ldm_lab.data.order import epoch_of, stream_indices
 from ldm_lab.data.source import caption_corpus, conditions, open_source, source_identity, source_length
+from ldm_lab.diffusion import draw_steps
 from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
 from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.training.conditioner_choice import build_for, check_widths
@@ -85,13 +86,12 @@ class DiffusionStage:
     def prepare(self, folder: str | Path, *, device: str = "auto") -> Iterator[int]:
         """Encode the data set into a store in ``folder``; yields how many examples are done, of ``self.length``."""
         self.model.autoencoder.to(choose_device(device))
-        data = source_identity(self.recipe.data, self.source)
         is_shared = int(os.environ.get("WORLD_SIZE", "1")) > 1  # one process builds, the others wait
         yield from build_latent_store(
             folder,
             self._moments,
             length=self.length,
-            identity={"first_stage": self.first_stage.digest, "data": data | {"crop": None}},
+            identity={"first_stage": self.first_stage.digest, "data": self._picture_identity()},
             patience_sec=-1 if is_shared else 0,
         )
         self.store = open_latent_store(folder)
@@ -102,7 +102,7 @@ class DiffusionStage:
         indices = stream_indices(draw * size, size, length=self.length, seed=seed)
         posterior = GaussianPosterior(*self._prepared_store.moments(indices))
         z_0 = self.model.scale_factor * posterior.sample(generator(seed, "posterior", draw))
-        t = torch.randint(len(self.model.schedule), (size,), generator=generator(seed, "t", draw))
+        t = draw_steps(size, self.model.schedule, generator(seed, "t", draw), shift=self.recipe.timestep_shift)
         noise = torch.randn(z_0.shape, generator=generator(seed, "noise", draw))
         return {"z_0": z_0, "t": t, "noise": noise} | self._offset(z_0, draw) | self._prepared(indices, draw)
 
@@ -196,6 +196,11 @@ class DiffusionStage:
         if tokenizer is not None:
             identity["tokenizer"] = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
         return identity
+
+    def _picture_identity(self) -> dict[str, Any]:
+        """What latents depend on: the pictures, but neither the windows of stage 1 nor what captions mention."""
+        data = source_identity(self.recipe.data, self.source) | {"crop": None}
+        return {name: value for name, value in data.items() if name != "complete_captions"}
 
     def _reference_from(self, folder: Path) -> FirstStageReference:
         """The first stage as seen from a model's folder; a shipped one is found by its digest."""

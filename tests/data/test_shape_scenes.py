@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from ldm_lab.data.captions import caption
+from ldm_lab.data.captions import all_attributes, caption
 from ldm_lab.data.scenes import render, sample_scene
 from ldm_lab.data.shape_scenes import ShapeScenes
 
@@ -31,3 +32,22 @@ def test_splits_and_seeds_share_no_example():
 
 def test_iterators_are_fine_as_indices():
     assert len(ShapeScenes().captions(iter([1, 2, 3]))) == 3
+
+
+def test_the_asked_share_of_captions_mentions_everything():
+    def share_of_complete(source):
+        scenes, captions = source.scenes(range(400)), source.captions(range(400))
+        told = [
+            mentioned(item.asked) == mentioned(all_attributes(scene))
+            for item, scene in zip(captions, scenes, strict=True)
+        ]
+        return sum(told) / len(told)
+
+    def mentioned(asked):
+        sizes = [item.size is not None for item in asked.objects]
+        return sizes, asked.relation is not None, asked.place is not None, asked.background is not None
+
+    plain, mixed, full = (share_of_complete(ShapeScenes(complete_captions=share)) for share in (0.0, 0.5, 1.0))
+    assert plain < 0.5
+    assert mixed == pytest.approx((plain + 1) / 2, abs=0.06)
+    assert full == 1.0

@@ -2,7 +2,15 @@ import pytest
 import torch
 
 from ldm_lab.core.errors import ConfigError, ShapeError
-from ldm_lab.diffusion import NoiseSchedule, ObjectiveConfig, ScheduleConfig, add_noise, convert, denoising_loss
+from ldm_lab.diffusion import (
+    NoiseSchedule,
+    ObjectiveConfig,
+    ScheduleConfig,
+    add_noise,
+    convert,
+    denoising_loss,
+    draw_steps,
+)
 from ldm_lab.diffusion.objective import add_offset, loss_weights
 
 PREDICTIONS = ("eps", "z_0", "v")
@@ -145,3 +153,20 @@ def test_inputs_are_left_alone(latents):
     denoising_loss(answer(guess, "eps"), z_0, T, noise, SCHEDULE, ObjectiveConfig())
     assert torch.equal(z_0, copies[0])
     assert torch.equal(noise, copies[1])
+
+
+def test_steps_are_drawn_evenly():
+    steps = draw_steps(20_000, NoiseSchedule(ScheduleConfig(num_train_steps=10)), torch.Generator().manual_seed(0))
+    assert steps.bincount(minlength=10).sub(2000).abs().max() < 200
+
+
+@pytest.mark.parametrize("shift", [0.5, 3.0])
+def test_shifted_steps_have_the_stated_density(shift):
+    """Half of them are beyond the place to which 1/2 is mapped."""
+    schedule = NoiseSchedule(ScheduleConfig())
+    steps = draw_steps(20_000, schedule, torch.Generator().manual_seed(0), shift=shift)
+    assert steps.min() >= 0
+    assert steps.max() < len(schedule)
+    assert steps.dtype == torch.int64
+    middle = 1000 * shift * 0.5 / (1 + (shift - 1) * 0.5)
+    assert (steps >= middle).float().mean() == pytest.approx(0.5, abs=0.02)
