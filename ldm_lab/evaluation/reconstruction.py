@@ -1,6 +1,6 @@
 """How well a first stage brings images back, and whether its latents are well."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -16,13 +16,10 @@ from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.data.source import ImageSource, source_length
 from ldm_lab.evaluation.attribute_score import agreement
 from ldm_lab.evaluation.metrics import decibels, mean_squared_errors, ssim
+from ldm_lab.evaluation.progress import BATCH, OnProgress
 from ldm_lab.evaluation.report import Table
 from ldm_lab.evaluation.scene_reader import read_scenes
 from ldm_lab.evaluation.tally import Tally, spell, tally
-
-BATCH = 32
-
-OnProgress = Callable[[int], Any]  # called with the number of images done
 
 
 @dataclass(frozen=True, kw_only=True)

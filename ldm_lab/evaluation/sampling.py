@@ -1,20 +1,18 @@
 """Samples for evaluations: one image of every condition, many at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ldm_lab.evaluation.progress import BATCH
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
+from ldm_lab.sampling import Guidance, sample_steps
 from ldm_lab.tasks import Pipeline
+from ldm_lab.tasks.plan import guidance_away_from, scheduler_of
 from ldm_lab.tasks.settings import GuidedSettings
-
-BATCH = 32
-
-OnProgress = Callable[[int], Any]  # called with the number of images done
 
 
 @torch.no_grad()
@@ -39,7 +37,7 @@ def sample_conditions(
         Batches of images in [-1, 1], on the CPU. (B, 3, H, W)
     """
     model = pipeline.model
-    scheduler = make_scheduler(settings.sampler, model.config.schedule, model.prediction)
+    scheduler = scheduler_of(model, settings)
     shape = model.latent_shape(settings.width, settings.height)
     guidance = _guidance(model, settings, negative)
     for start in range(0, len(conditions), batch_size):
@@ -57,25 +55,12 @@ def sample_conditions(
         yield model.decode(last.z_next).cpu().clamp(-1, 1)
 
 
-def counted(batches: Iterator[Tensor], on_progress: OnProgress | None, *, done: int = 0) -> Iterator[Tensor]:
-    """The same batches, each reported when it is there, on top of ``done`` images before them."""
-    for batch in batches:
-        done += len(batch)
-        if on_progress is not None:
-            on_progress(done)
-        yield batch
-
-
 def _guidance(model: LatentDiffusion, settings: GuidedSettings, negative: Any) -> Guidance:
     """As the settings ask for; a model that knows no null condition follows its condition as it is."""
     if model.conditioner is None or not model.conditioner.has_null:
         return Guidance()
-    return Guidance(
-        scale=settings.guidance_scale,
-        rescale=settings.guidance_rescale,
-        interval=settings.guidance_interval,
-        negative=model.condition([model.conditioner.null if negative is None else negative]),
-    )
+    away_from = model.condition([model.conditioner.null if negative is None else negative])
+    return guidance_away_from(away_from, settings)
 
 
 def _for_each(guidance: Guidance, count: int) -> Guidance:

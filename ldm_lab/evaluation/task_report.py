@@ -11,8 +11,9 @@ from torch import Tensor
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.images import to_pil
 from ldm_lab.evaluation.judges import judge_of
+from ldm_lab.evaluation.progress import OnProgress, counted
 from ldm_lab.evaluation.report import Table
-from ldm_lab.evaluation.sampling import OnProgress, counted, sample_conditions
+from ldm_lab.evaluation.sampling import sample_conditions
 from ldm_lab.evaluation.sheet import captioned_sheet
 from ldm_lab.evaluation.trial import Figure, Trial
 from ldm_lab.tasks import Pipeline

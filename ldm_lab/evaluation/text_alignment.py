@@ -15,8 +15,9 @@ from ldm_lab.data.captions import Asked, AskedObject, Caption
 from ldm_lab.data.scenes import HELD_OUT_PAIRS, Split
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.evaluation.attribute_score import Score, Verdict, score
+from ldm_lab.evaluation.progress import OnProgress, counted
 from ldm_lab.evaluation.report import Table
-from ldm_lab.evaluation.sampling import OnProgress, counted, sample_conditions
+from ldm_lab.evaluation.sampling import sample_conditions
 from ldm_lab.evaluation.scene_reader import Reading, read_scenes
 from ldm_lab.evaluation.sheet import captioned_sheet
 from ldm_lab.evaluation.tally import GOAL_KINDS, Tally, spell, tally

@@ -37,6 +37,33 @@ class Denoiser(Protocol):
         """Compute once what does not change over ``timesteps``; the result maps (B, C, h, w) to (copies B, C, h, w)."""
 
 
+class DenoiserAround:
+    """What is the same of a model and of a denoiser put around it; a subclass says how it binds."""
+
+    def __init__(self, model: Denoiser) -> None:
+        self._model = model
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """That of the model."""
+        return self._model.schedule
+
+    @property
+    def prediction(self) -> Prediction:
+        """That of the model."""
+        return self._model.prediction
+
+    @property
+    def device(self) -> torch.device:
+        """That of the model."""
+        return self._model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the model."""
+        return self._model.dtype
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Guidance:
     """How strongly, how and when the condition is exaggerated.

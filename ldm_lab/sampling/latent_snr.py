@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ldm_lab.conditioning import Conditioning
 from ldm_lab.core.errors import RequestError
-from ldm_lab.diffusion import NoiseSchedule, Prediction
+from ldm_lab.diffusion import NoiseSchedule
 from ldm_lab.diffusion.prediction import clean_and_noise, from_clean_and_noise
-from ldm_lab.sampling.guidance import Denoise, Denoiser
+from ldm_lab.sampling.guidance import Denoise, Denoiser, DenoiserAround
 
 
 def latent_snr(z_0: Tensor, schedule: NoiseSchedule) -> Tensor:
@@ -36,7 +36,7 @@ def latent_snr(z_0: Tensor, schedule: NoiseSchedule) -> Tensor:
     return z_0.var().double().cpu() * schedule.snr(torch.arange(len(schedule)))
 
 
-class Rescaled:
+class Rescaled(DenoiserAround):
     """A denoiser of latents that are ``scale`` times those of its model, under the same schedule.
 
     Its walk is the one that the model would take had it been trained on such latents; the signal-to-noise ratio of
@@ -61,27 +61,8 @@ class Rescaled:
         """
         if not 0.0 < scale < math.inf:
             raise RequestError(f"scale is {scale}; it must be a finite number above 0")
-        self._model, self._scale = model, scale
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """That of the model."""
-        return self._model.schedule
-
-    @property
-    def prediction(self) -> Prediction:
-        """That of the model."""
-        return self._model.prediction
-
-    @property
-    def device(self) -> torch.device:
-        """That of the model."""
-        return self._model.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """That of the model."""
-        return self._model.dtype
+        super().__init__(model)
+        self._scale = scale
 
     def bind(self, cond: Conditioning | None, timesteps: Tensor, *, copies: int = 1) -> Denoise:
         """Bind the model at the steps whose signal-to-noise ratios are those of the scaled latents."""

@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from ldm_lab.conditioning import Conditioning
 from ldm_lab.core.tiles import Tile, in_tiles, tiles_of
-from ldm_lab.diffusion import NoiseSchedule, Prediction
-from ldm_lab.sampling.guidance import Denoise, Denoiser
+from ldm_lab.sampling.guidance import Denoise, Denoiser, DenoiserAround
 
 
-class Patched:
+class Patched(DenoiserAround):
     """A denoiser that predicts a large latent as the mean of overlapping patches, weighted towards their middles.
 
     MultiDiffusion (Bar-Tal et al. 2023): all patches share one latent, and where they overlap the answer that fits them
@@ -34,27 +32,8 @@ class Patched:
             RequestError: If the overlap is not less than the size.
         """
         tiles_of(size, size, size=size, overlap=overlap)
-        self._model, self._size, self._overlap = model, size, overlap
-
-    @property
-    def schedule(self) -> NoiseSchedule:
-        """That of the model."""
-        return self._model.schedule
-
-    @property
-    def prediction(self) -> Prediction:
-        """That of the model."""
-        return self._model.prediction
-
-    @property
-    def device(self) -> torch.device:
-        """That of the model."""
-        return self._model.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """That of the model."""
-        return self._model.dtype
+        super().__init__(model)
+        self._size, self._overlap = size, overlap
 
     def bind(self, cond: Conditioning | None, timesteps: Tensor, *, copies: int = 1) -> Denoise:
         """Bind the model: once, or for each patch if it sees a map of its own."""

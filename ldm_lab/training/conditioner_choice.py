@@ -138,14 +138,7 @@ def _class_label(source: ImageSource, width: int) -> ClassLabelConfig:
 
 
 def _text_transformer(source: ImageSource, width: int) -> TextTransformerConfig:
-    return TextTransformerConfig(
-        vocab_size=LARGEST_VOCABULARY,
-        width=width,
-        depth=4,
-        num_heads=4,
-        head_channels=max(8, width // 4),
-        pooled=True,
-    )
+    return TextTransformerConfig(vocab_size=LARGEST_VOCABULARY, **_transformer_sizes(width))
 
 
 def _layout_transformer(source: ImageSource, width: int) -> LayoutTransformerConfig:
@@ -154,12 +147,12 @@ def _layout_transformer(source: ImageSource, width: int) -> LayoutTransformerCon
     return LayoutTransformerConfig(
         vocabularies=words,
         max_objects=largest_layout(source),
-        width=width,
-        depth=4,
-        num_heads=4,
-        head_channels=max(8, width // 4),
-        pooled=True,
+        **_transformer_sizes(width),
     )
+
+
+def _transformer_sizes(width: int) -> dict[str, Any]:
+    return {"width": width, "depth": 4, "num_heads": 4, "head_channels": max(8, width // 4), "pooled": True}
 
 
 def _semantic_map(source: ImageSource, factor: int) -> SemanticMapConfig:

@@ -5,7 +5,8 @@ import torch
 
 from ldm_lab.conditioning import ClassLabelConfig
 from ldm_lab.core.images import to_tensor
-from ldm_lab.evaluation.sampling import counted, sample_conditions
+from ldm_lab.evaluation.progress import counted
+from ldm_lab.evaluation.sampling import sample_conditions
 from ldm_lab.tasks import Pipeline
 
 CAPTIONS = ["a red circle", "a small blue star", ""]

@@ -11,13 +11,14 @@ from ldm_lab.core.images import to_pil, to_tensor, to_uint8
 from ldm_lab.core.masks import MaskedPicture, latent_mask, paste_back
 from ldm_lab.data.scenes import CANVAS, Scene, render, sample_scene
 from ldm_lab.evaluation.metrics import decibels
-from ldm_lab.evaluation.sampling import BATCH
+from ldm_lab.evaluation.progress import BATCH
 from ldm_lab.evaluation.scene_reader import read_scenes
 from ldm_lab.evaluation.trial import Figure, Trial
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Edit, edit_steps, make_scheduler
+from ldm_lab.sampling import Edit, edit_steps
 from ldm_lab.tasks import Pipeline
 from ldm_lab.tasks.kinds import TEXT
+from ldm_lab.tasks.plan import scheduler_of
 from ldm_lab.tasks.settings import GuidedSettings
 
 SHOWN = 8
@@ -45,7 +46,7 @@ def judge_masked(pipeline: Pipeline, num_images: int, settings: GuidedSettings) 
         measure=measure,
         figures={
             "completed to its class": Figure(unit="%", at_least=0.90),
-            "hole PSNR": Figure(unit="dB", at_least=measure(untrained)["hole PSNR"]),
+            "hole PSNR": Figure(unit="dB", at_least=_hole_psnr(x, untrained, masks)),
         },
         finish=finish,
         rivals={f"{TEXT.shipped}, masked sampling": untrained, "hole left black": finish(torch.full_like(x, -1.0))},
@@ -66,7 +67,7 @@ def half_mask(scene: Scene, *, side: int, size: int = 64) -> Tensor:
 @torch.no_grad()
 def fill_untrained(model: LatentDiffusion, masked: Sequence[MaskedPicture], settings: GuidedSettings) -> Tensor:
     """Fill holes by masked sampling of a model that was not trained for it, with its null condition. (N, 3, H, W)"""
-    scheduler = make_scheduler(settings.sampler, model.config.schedule, model.prediction)
+    scheduler = scheduler_of(model, settings)
     null = [model.conditioner.null]
     parts = []
     for start in range(0, len(masked), BATCH):
