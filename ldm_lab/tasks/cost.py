@@ -1,16 +1,23 @@
 """What a request may cost: the product of what each limit allows alone would keep a machine busy for days."""
 
 from ldm_lab.core.errors import RequestError
+from ldm_lab.tasks.settings import TaskSettings
 
 MAX_PIXEL_STEPS = 500_000_000  # 64 images of 64 × 64 at 1000 steps need 262 million, one of 1024 × 1024 at 50 needs 52
 
 
-def check_cost(*, num_images: int, width: int, height: int, num_steps: int) -> None:
+def check_cost(settings: TaskSettings, *, size: tuple[int, int] | None = None) -> None:
     """Refuse a request whose pixels × steps × images are beyond the limit.
+
+    Args:
+        settings: Resolved.
+        size: Width and height of what is made; None: those of the settings.
 
     Raises:
         RequestError: With the numbers, and how many images or steps would do.
     """
+    width, height = size or (settings.width, settings.height)
+    num_images, num_steps = len(settings.image_names), settings.length
     an_image_step = width * height
     cost = num_images * an_image_step * num_steps
     if cost <= MAX_PIXEL_STEPS:

@@ -81,9 +81,7 @@ def carry_out(
 
 @torch.no_grad()
 def _planned(model: LatentDiffusion, settings: TaskSettings) -> Plan:
-    check_cost(
-        num_images=len(settings.image_names), width=settings.width, height=settings.height, num_steps=settings.num_steps
-    )
+    check_cost(settings)
     return TASKS[settings.task].plan(model, settings)
 
 

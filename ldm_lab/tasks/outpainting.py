@@ -8,6 +8,7 @@ import numpy as np
 from ldm_lab.core.config import setting
 from ldm_lab.core.errors import RequestError
 from ldm_lab.model import LatentDiffusion
+from ldm_lab.tasks.cost import check_cost
 from ldm_lab.tasks.inpainting import RepaintSettings, repaint
 from ldm_lab.tasks.picture_input import MaskPicture, Picture
 from ldm_lab.tasks.plan import Plan
@@ -40,5 +41,6 @@ def outpainting(model: LatentDiffusion, settings: OutpaintingSettings) -> Plan:
     margins = ((settings.top, settings.bottom), (settings.left, settings.right))
     pixels = np.asarray(settings.image.image)
     hole = np.pad(np.zeros(pixels.shape[:2], dtype=bool), margins, constant_values=True)
+    check_cost(settings, size=hole.shape[::-1])
     picture = Picture.of(np.pad(pixels, (*margins, (0, 0)), mode="edge"))
     return repaint(model, settings, picture, MaskPicture.of(hole))

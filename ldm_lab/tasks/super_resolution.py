@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ldm_lab.core.config import setting
 from ldm_lab.model import LatentDiffusion
+from ldm_lab.tasks.cost import check_cost
 from ldm_lab.tasks.from_picture import SizedByPicture
 from ldm_lab.tasks.kinds import LOW_RESOLUTION, require
 from ldm_lab.tasks.large import LargeSettings, decode_of, denoiser_of
@@ -26,7 +27,8 @@ def super_resolution(model: LatentDiffusion, settings: SuperResolutionSettings) 
     """Make a picture larger."""
     require(model, LOW_RESOLUTION, task=settings.task)
     factor = model.config.conditioner.factor
-    (cond,) = each_for_all(model.condition([settings.image.tensor()[0]]), len(settings.seeds))
     size = (factor * settings.width, factor * settings.height)
+    check_cost(settings, size=size)
+    (cond,) = each_for_all(model.condition([settings.image.tensor()[0]]), len(settings.seeds))
     steps = from_noise(model, settings, cond=cond, denoiser=denoiser_of(model, settings), size=size)
     return Plan(steps=steps, decode=decode_of(model, settings))
