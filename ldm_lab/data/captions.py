@@ -1,8 +1,9 @@
 """Sentences about scenes, and what exactly each sentence asks for.
 
 A caption names shape and colour of every object and mentions size, place, relation and background only sometimes, so
-it constrains a subset of the attributes. ``Caption`` carries that subset beside the text: evaluation never parses
-language.
+it constrains a subset of the attributes. Of two objects it tells how they lie to each other; captions that are to
+mention everything tell in half of the cases where each of them is instead. ``Caption`` carries that subset beside the
+text: evaluation never parses language.
 """
 
 import random
@@ -71,6 +72,15 @@ TWO_RELATED = (
     "{relation} {b} is {a}",
     "{relation} {b} there is {a}",
 )
+TWO_PLACED = (
+    "{a} {place} and {b} {other_place}",
+    "{a} {place} and {b} {other_place}",
+    "{a} {place}, {b} {other_place}",
+    "{a} {place} with {b} {other_place}",
+    "{place} {a} and {other_place} {b}",
+    "{a} {place} and {other_place} {b}",
+    "there is {a} {place} and {b} {other_place}",
+)
 BACKGROUND = (
     "{text} on {background}",
     "{text} on {article} {background} background",
@@ -79,7 +89,7 @@ BACKGROUND = (
     "{text} with {article} {background} background",
     "on {article} {background} background, {text}",
 )
-TEMPLATES = (SINGLE, SINGLE_PLACED, TWO, TWO_RELATED, BACKGROUND)
+TEMPLATES = (SINGLE, SINGLE_PLACED, TWO, TWO_RELATED, TWO_PLACED, BACKGROUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,7 @@ class AskedObject:
     shape: str
     color: str
     size: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,6 @@ class Asked:
 
     objects: tuple[AskedObject, ...]
     relation: str | None = None
-    place: str | None = None
     background: str | None = None
 
 
@@ -118,18 +128,28 @@ def caption(scene: Scene, seed: int, *, complete: bool = False) -> Caption:
     Args:
         scene: One or two objects.
         seed: Chooses the phrasing, the attributes that are mentioned, and which of two objects is named first.
-        complete: Mention every attribute.
+        complete: Mention every attribute; of two objects either the relation or both places.
     """
     rng = random.Random(derive_seed("caption", seed))
-    asked = _swapped(all_attributes(scene)) if rng.random() < 0.5 else all_attributes(scene)
+    is_swapped = rng.random() < 0.5
+    asked = all_places(scene) if complete and rng.random() < 0.5 else all_attributes(scene)
+    asked = _swapped(asked) if is_swapped else asked
     asked = asked if complete else _choose_attributes(rng, asked)
     return Caption(_phrase(rng, asked), asked)
 
 
 def all_attributes(scene: Scene) -> Asked:
-    """Ask for everything that a scene has, its objects in their order."""
+    """Ask for everything that a scene has, its objects in their order; of two, how they lie to each other."""
+    if scene.relation is None:
+        return all_places(scene)
     objects = tuple(AskedObject(item.shape, item.color, item.size) for item in scene.objects)
-    return Asked(objects, scene.relation, scene.place, scene.background)
+    return Asked(objects, scene.relation, scene.background)
+
+
+def all_places(scene: Scene) -> Asked:
+    """Ask for everything that a scene has, its objects in their order; of each, where it is."""
+    objects = tuple(AskedObject(item.shape, item.color, item.size, item.place) for item in scene.objects)
+    return Asked(objects, background=scene.background)
 
 
 def vocabulary() -> frozenset[str]:
@@ -147,10 +167,10 @@ def _choose_attributes(rng: random.Random, everything: Asked) -> Asked:
     with_size = [sized] * (len(everything.objects) - 1) + [sized != uneven]
     return Asked(
         tuple(
-            item if kept else replace(item, size=None) for item, kept in zip(everything.objects, with_size, strict=True)
+            replace(item, size=item.size if kept else None, place=item.place if placed else None)
+            for item, kept in zip(everything.objects, with_size, strict=True)
         ),
         relation=everything.relation if related else None,
-        place=everything.place if placed else None,
         background=everything.background if grounded else None,
     )
 
@@ -166,8 +186,10 @@ def _phrase(rng: random.Random, asked: Asked) -> str:
     names = dict(zip("ab", phrases, strict=False))
     if asked.relation is not None:
         text = pick(rng, TWO_RELATED).format(relation=pick(rng, RELATION_PHRASES[asked.relation]), **names)
-    elif asked.place is not None:
-        text = pick(rng, SINGLE_PLACED).format(place=pick(rng, PLACE_PHRASES[asked.place]), **names)
+    elif asked.objects[0].place is not None:
+        template = pick(rng, SINGLE_PLACED if len(phrases) == 1 else TWO_PLACED)
+        places = [pick(rng, PLACE_PHRASES[item.place]) for item in asked.objects]
+        text = template.format(**dict(zip(("place", "other_place"), places, strict=False)), **names)
     else:
         text = pick(rng, SINGLE if len(phrases) == 1 else TWO).format(**names)
     text = text.replace("one a ", "one ").replace("one an ", "one ")

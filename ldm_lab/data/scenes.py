@@ -92,6 +92,11 @@ class SceneObject:
         return size_word(self.radius)
 
     @property
+    def place(self) -> str:
+        """Cell of the centre in the 3 x 3 raster."""
+        return place_word(self.x, self.y)
+
+    @property
     def class_label(self) -> int | None:
         """Index into ``CLASS_NAMES``; None for a pair that training never shows."""
         return None if self.pair in HELD_OUT_PAIRS else _TRAINED_PAIRS.index(self.pair)
@@ -103,11 +108,6 @@ class Scene:
 
     objects: tuple[SceneObject, ...]
     background: str
-
-    @property
-    def place(self) -> str | None:
-        """Cell of a single object in the 3 x 3 raster; None for two objects."""
-        return place_word(self.objects[0].x, self.objects[0].y) if len(self.objects) == 1 else None
 
     @property
     def relation(self) -> str | None:

@@ -66,8 +66,6 @@ def judge(reading: Reading, asked: Asked) -> Verdict:
         (_judge_objects(seen, asked) for seen in assignments), key=lambda verdict: sum(right for _, right in verdict)
     )
     scenery = [("count", len(reading.objects) == len(asked.objects))]
-    if asked.place is not None:
-        scenery.append(("place", reading.place == asked.place))
     if asked.background is not None:
         scenery.append(("background", reading.background == asked.background))
     return (*best, *scenery)
@@ -82,5 +80,5 @@ def _judge_objects(seen: Sequence[ReadObject | None], asked: Asked) -> Verdict:
 
 
 def _judge_object(seen: ReadObject | None, asked: AskedObject) -> Verdict:
-    wanted = [(kind, getattr(asked, kind)) for kind in ("shape", "color", "size")]
+    wanted = [(kind, getattr(asked, kind)) for kind in ("shape", "color", "size", "place")]
     return tuple((kind, getattr(seen, kind, None) == value) for kind, value in wanted if value is not None)

@@ -73,6 +73,11 @@ class ReadObject:
         """``small`` or ``large``."""
         return size_word(self.radius)
 
+    @property
+    def place(self) -> str:
+        """Cell in the 3 x 3 raster."""
+        return place_word(self.x, self.y)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -97,11 +102,6 @@ class Reading:
         clear = (item for item in self.objects if item.shape is not None and item.color is not None)
         poses = (SceneObject(item.shape, item.color, item.x, item.y, item.radius, item.rotation) for item in clear)
         return Scene(tuple(poses), background=self.background or "white")
-
-    @property
-    def place(self) -> str | None:
-        """Cell of a single object in the 3 x 3 raster."""
-        return place_word(self.objects[0].x, self.objects[0].y) if len(self.objects) == 1 else None
 
     @property
     def relation(self) -> str | None:

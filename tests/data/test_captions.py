@@ -12,6 +12,7 @@ from ldm_lab.data.captions import (
     Asked,
     AskedObject,
     all_attributes,
+    all_places,
     caption,
     vocabulary,
 )
@@ -67,7 +68,7 @@ def test_the_words_are_the_attributes_that_are_asked_for(examples):
         text, asked = item.text, item.asked
         spoken = Counter(words(text))
         assert meaning(text, backgrounds) == asked.background
-        assert meaning(text, PLACE_PHRASES) == asked.place
+        assert meaning(text, PLACE_PHRASES) == asked.objects[0].place
         assert len(asked.objects) == 1 or meaning(text, RELATION_PHRASES) == asked.relation
         assert all(spoken[wanted.color] and spoken[wanted.shape] for wanted in asked.objects)
         sizes = Counter(wanted.size for wanted in asked.objects if wanted.size)
@@ -92,7 +93,7 @@ def test_what_a_caption_asks_for_is_true_of_its_scene(examples):
         assert len(named) == len(scene.objects)
         assert all(wanted.size in (None, seen.size) for wanted, seen in zip(item.asked.objects, named, strict=True))
         assert item.asked.background in (None, scene.background)
-        assert item.asked.place in (None, scene.place)
+        assert all(wanted.place in (None, seen.place) for wanted, seen in zip(item.asked.objects, named, strict=True))
         relation = scene.relation if named == list(scene.objects) else OPPOSITES[scene.relation]
         assert item.asked.relation in (None, relation)
 
@@ -101,7 +102,7 @@ def test_every_attribute_is_sometimes_asked_and_sometimes_not(examples):
     asked = [item.asked for _, item in examples]
     for values in (
         [item.background for item in asked],
-        [item.place for item in asked if len(item.objects) == 1],
+        [item.objects[0].place for item in asked if len(item.objects) == 1],
         [item.relation for item in asked if len(item.objects) == 2],
         [wanted.size for item in asked for wanted in item.objects],
     ):
@@ -119,15 +120,28 @@ def test_complete_captions_mention_everything():
     texts = set()
     for seed in range(50):
         item = caption(TWO, seed, complete=True)
-        assert item.asked in (all_attributes(TWO), all_attributes(Scene(TWO.objects[::-1], "white")))
+        swapped = Scene(TWO.objects[::-1], "white")
+        assert item.asked in (*map(all_attributes, (TWO, swapped)), *map(all_places, (TWO, swapped)))
         texts.add(item.text)
     assert len(texts) > 30
+    assert all("top right" in caption(ONE, seed, complete=True).text for seed in range(9))
+
+
+def test_places_of_two_objects_are_said_of_the_right_one():
+    """Either before or after its name, and nothing else between."""
+    placed = [item for seed in range(200) if (item := caption(TWO, seed, complete=True)).asked.relation is None]
+    assert 70 < len(placed) < 130
+    for item in placed:
+        for wanted in item.asked.objects:
+            phrases = "|".join(PLACE_PHRASES[wanted.place])
+            name = rf"(a|an) ({'|'.join(SIZE_WORDS[wanted.size])}) {wanted.color} {wanted.shape}"
+            assert re.search(rf"({name} ({phrases})\b|({phrases}) {name})", item.text), item.text
 
 
 def test_all_attributes():
-    assert all_attributes(ONE) == Asked((AskedObject("ring", "orange", "small"),), None, "top right", "gray")
+    assert all_attributes(ONE) == Asked((AskedObject("ring", "orange", "small", "top right"),), None, "gray")
     big, small = AskedObject("circle", "red", "large"), AskedObject("star", "blue", "small")
-    assert all_attributes(TWO) == Asked((big, small), "left of", None, "white")
+    assert all_attributes(TWO) == Asked((big, small), "left of", "white")
 
 
 def test_the_seed_is_the_phrasing():

@@ -85,7 +85,7 @@ def test_values_are_drawn_evenly():
         ([item.color for item in objects], COLORS),
         ([item.size for item in objects], SIZES),
         ([scene.background for scene in scenes], BACKGROUNDS),
-        ([scene.place for scene in scenes if scene.place], PLACES),
+        ([scene.objects[0].place for scene in scenes if len(scene.objects) == 1], PLACES),
         ([scene.relation for scene in scenes if scene.relation], RELATIONS),
         ([len(scene.objects) for scene in scenes], (1, 2)),
     ]:
@@ -102,7 +102,7 @@ def test_scenes_are_unambiguous(split):
             assert SIZES[item.size][0] <= item.radius <= SIZES[item.size][1]
         if len(scene.objects) == 1:
             moved = {place_word(item.x + dx, item.y + dy) for dx in (-4, 0, 4) for dy in (-4, 0, 4)}
-            assert moved == {scene.place}  # the border of the raster is far
+            assert moved == {item.place}  # the border of the raster is far
         else:
             first, second = scene.objects
             dx, dy = abs(first.x - second.x), abs(first.y - second.y)
@@ -142,10 +142,10 @@ def test_relations(first, second, relation):
     assert relation_word(at(*second), at(*first)) == OPPOSITES[relation]
 
 
-def test_single_objects_have_a_place_and_two_a_relation():
+def test_objects_have_a_place_and_two_of_them_a_relation():
     single, double = Scene((at(32, 32),), "white"), Scene((at(15, 32), at(50, 32)), "white")
-    assert (single.place, single.relation) == ("center", None)
-    assert (double.place, double.relation) == (None, "left of")
+    assert (single.objects[0].place, single.relation) == ("center", None)
+    assert ([item.place for item in double.objects], double.relation) == (["left", "right"], "left of")
 
 
 def test_class_labels_number_the_pairs_that_training_shows():
@@ -205,7 +205,7 @@ def test_flipped_scenes_are_mirrored_images():
     for scene, mirror in zip(scenes, flipped, strict=True):
         across = scene.relation in ("left of", "right of")
         assert mirror.relation == (OPPOSITES[scene.relation] if across else scene.relation)
-    assert Scene((at(12, 12),), "white").flipped().place == "top right"
+    assert Scene((at(12, 12),), "white").flipped().objects[0].place == "top right"
     assert [scene.flipped().flipped().background for scene in scenes] == [scene.background for scene in scenes]
 
 

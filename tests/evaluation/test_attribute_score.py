@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -63,7 +64,7 @@ def test_exchanged_colors_are_two_faults():
 
 
 def test_the_place_of_a_single_object():
-    asked = Asked((RED_CIRCLE,), place="left")
+    asked = Asked((dataclasses.replace(RED_CIRCLE, place="left"),))
     assert wrong_kinds(Reading((CIRCLE,), "white", 0), asked) == []
     assert wrong_kinds(Reading((seen("circle", "red", 32, 32),), "white", 0), asked) == ["place"]
 
@@ -106,3 +107,11 @@ def test_no_images_give_no_number():
     empty = score([], [])
     assert math.isnan(empty.accuracy())
     assert math.isnan(empty.wholly_right)
+
+
+def test_the_places_of_two_objects():
+    asked = Asked((dataclasses.replace(RED_CIRCLE, place="left"), dataclasses.replace(BLUE_STAR, place="right")))
+    assert wrong_kinds(Reading((CIRCLE, seen("star", "blue", 50, 32, 8.0)), "white", 0), asked) == []
+    swapped = Reading((seen("circle", "red", 50, 32), seen("star", "blue", 15, 32, 8.0)), "white", 0)
+    assert wrong_kinds(swapped, asked) == ["place", "place"]
+    assert wrong_kinds(Reading((CIRCLE,), "white", 0), asked) == ["shape", "color", "place", "count"]
