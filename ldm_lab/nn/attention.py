@@ -12,6 +12,17 @@ from ldm_lab.nn.blocks import group_norm, repeat_batch
 KeysValues = tuple[Tensor, Tensor]
 
 
+class DotProduct(nn.Module):
+    """softmax(Q K^T / sqrt(D)) V; Vaswani et al. 2017, eq. 1.
+
+    A module without parameters: torch's forward hooks see queries and keys here, and nothing is paid without a hook.
+    """
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """(B, heads, N, D), (B, heads, M, D), (B, heads, M, E) → (B, heads, N, E)."""
+        return F.scaled_dot_product_attention(queries, keys, values)
+
+
 class Attention(nn.Module):
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), heads side by side.
 
@@ -39,6 +50,7 @@ class Attention(nn.Module):
         self.to_q = nn.Linear(width, inner, bias=qkv_bias)
         self.to_k = nn.Linear(context_width, inner, bias=qkv_bias)
         self.to_v = nn.Linear(context_width, inner, bias=qkv_bias)
+        self.dot_product = DotProduct()
         self.to_out = nn.ModuleList([nn.Linear(inner, width)])
 
     def keys_values(self, context: Tensor) -> KeysValues:
@@ -52,7 +64,7 @@ class Attention(nn.Module):
         """
         keys, values = self.keys_values(tokens) if keys_values is None else keys_values
         queries = repeat_batch(self._split(self.to_q(tokens)), len(keys))
-        h = F.scaled_dot_product_attention(queries, keys, values)
+        h = self.dot_product(queries, keys, values)
         return self.to_out[0](rearrange(h, "b heads n d -> b n (heads d)"))
 
     def _split(self, tokens: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ time and condition alone: ``forward`` computes it for one call, ``bind`` for all
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from ldm_lab.nn.blocks import ResidualBlock, group_norm, repeat_batch
 from ldm_lab.unet.checks import check_condition, check_latent, check_steps
 from ldm_lab.unet.config import UNetConfig
 from ldm_lab.unet.embedding import EmbeddingMLP, PlaceEmbedding, sinusoids
+from ldm_lab.unet.evaluation import Evaluation, EvaluationPoint
 from ldm_lab.unet.levels import NORM_EPS, DownLevel, Middle, UpLevel
 from ldm_lab.unet.transformer import SpatialTransformer
 
@@ -45,6 +47,7 @@ class UNet(nn.Module):
         self.up_blocks = nn.ModuleList(UpLevel(config, level) for level in reversed(levels))
         self.conv_norm_out = group_norm(widths[0], groups=config.norm_groups, eps=NORM_EPS)
         self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
+        self.evaluation_point = EvaluationPoint()
         self._resnets = tuple(block for block in self.modules() if isinstance(block, ResidualBlock))
         self._transformers = tuple(block for block in self.modules() if isinstance(block, SpatialTransformer))
         self._initialize()
@@ -93,10 +96,14 @@ class UNet(nn.Module):
         check_condition(cond, self.config, copies=copies)
         context_told, time_told = self._context_told(cond), self._time_table(timesteps, cond)
 
-        def denoise(z_t: Tensor, i: int) -> Tensor:
-            check_latent(z_t, cond, self.config, copies=copies)
+        def predict(z_t: Tensor, i: int) -> Tensor:
             out = self._walk(z_t, cond, time_told(i) | context_told)
             return repeat_batch(out, copies * len(z_t))
+
+        def denoise(z_t: Tensor, i: int) -> Tensor:
+            check_latent(z_t, cond, self.config, copies=copies)
+            evaluation = Evaluation(index=i, timesteps=timesteps, copies=copies)
+            return self.evaluation_point(z_t, evaluation, partial(predict, i=i))
 
         return denoise
 

@@ -72,3 +72,15 @@ def test_self_attention_keeps_the_memory_layout(draw):
 def test_gradients(draw):
     attention, h = SelfAttention2d(8, num_heads=2, groups=4).double(), draw(1, 8, 2, 3).requires_grad_()
     assert torch.autograd.gradcheck(attention, (h,), fast_mode=True)
+
+
+@torch.no_grad()
+def test_a_hook_sees_queries_and_keys(draw):
+    attention, tokens, context, seen = make_attention(context_width=6), draw(1, 5, 8), draw(2, 3, 6), []
+    expected = attention(tokens, attention.keys_values(context))
+    with attention.dot_product.register_forward_pre_hook(lambda _, inputs: seen.append(inputs)):
+        assert torch.equal(attention(tokens, attention.keys_values(context)), expected)
+    ((queries, keys, values),) = seen
+    weights = (queries @ keys.mT / 4**0.5).softmax(-1)
+    answer = (weights @ values).movedim(1, 2).flatten(2)  # (B, N, heads D)
+    torch.testing.assert_close(attention.to_out[0](answer), expected, rtol=0.0, atol=1e-12)
