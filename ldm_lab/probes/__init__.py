@@ -1,0 +1,68 @@
+"""Looking inside: attention, activations, guidance, the decoder, the codebook, latents. Nothing is changed by it."""
+
+from ldm_lab.probes.activations import ActivationStatistics, record_activation_statistics, record_activations
+from ldm_lab.probes.attention import (
+    AttentionMaps,
+    AttentionRecording,
+    AttentionStep,
+    LayerGroup,
+    heat_maps,
+    record_cross_attention,
+    record_self_attention,
+)
+from ldm_lab.probes.codebook import (
+    CodebookUsage,
+    codebook_usage,
+    decode_codes,
+    image_codes,
+    latent_codes,
+    nearest_codes,
+    replace_code,
+)
+from ldm_lab.probes.guidance import (
+    GuidanceRecording,
+    GuidanceStep,
+    clipped_share,
+    decompose_guidance,
+    record_guidance,
+)
+from ldm_lab.probes.influence import Influence, ablation_influence, decoder_margin, gradient_influence
+from ldm_lab.probes.latents import LatentStatistics, latent_statistics
+from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
+from ldm_lab.probes.words import Word, heat_map_of, words_of
+
+__all__ = [
+    "ActivationStatistics",
+    "AttentionMaps",
+    "AttentionRecording",
+    "AttentionStep",
+    "CodebookUsage",
+    "GuidanceRecording",
+    "GuidanceStep",
+    "Influence",
+    "LatentStatistics",
+    "LayerGroup",
+    "RadialSpectrum",
+    "Word",
+    "ablation_influence",
+    "clipped_share",
+    "codebook_usage",
+    "decode_codes",
+    "decoder_margin",
+    "decompose_guidance",
+    "gradient_influence",
+    "heat_map_of",
+    "heat_maps",
+    "image_codes",
+    "latent_codes",
+    "latent_statistics",
+    "nearest_codes",
+    "radial_power_spectrum",
+    "record_activation_statistics",
+    "record_activations",
+    "record_cross_attention",
+    "record_guidance",
+    "record_self_attention",
+    "replace_code",
+    "words_of",
+]
