@@ -15,7 +15,7 @@ KeysValues = tuple[Tensor, Tensor]
 class DotProduct(nn.Module):
     """softmax(Q K^T / sqrt(D)) V; Vaswani et al. 2017, eq. 1.
 
-    A module without parameters: torch's forward hooks see queries and keys here, and nothing is paid without a hook.
+    A module without parameters, so that torch's forward hooks see queries and keys; without a hook it costs a call.
     """
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

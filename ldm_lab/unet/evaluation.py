@@ -24,8 +24,8 @@ class Evaluation:
 class EvaluationPoint(nn.Module):
     """Calls what it is given.
 
-    A module without parameters: torch's forward hooks see every step of a walk here, and nothing is paid without a
-    hook. Hooks on the UNet itself would not do: a bound denoiser does not call it, and it knows no walk.
+    A module without parameters, so that torch's forward hooks see every step of a walk; without a hook it costs a call.
+    Hooks on the UNet itself would not do: a bound denoiser does not call it, and it knows no walk.
     """
 
     def forward(self, z_t: Tensor, evaluation: Evaluation, compute: Callable[[Tensor], Tensor]) -> Tensor:
