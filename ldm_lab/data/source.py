@@ -17,11 +17,15 @@ from ldm_lab.core.seeding import derive_seed
 from ldm_lab.data.annotations import mirrored_layout
 from ldm_lab.data.degradations import Degradation, bicubic, practical
 from ldm_lab.data.draws import shuffled
+from ldm_lab.data.emoji import EmojiDrawings
+from ldm_lab.data.emoji_catalogue import open_catalogue
+from ldm_lab.data.emoji_files import find_emoji_files
 from ldm_lab.data.folders import ImageFolder
 from ldm_lab.data.masks import random_mask
 from ldm_lab.data.scenes import CLASS_NAMES, COLORS, MAP_CLASS_NAMES, SHAPES
 from ldm_lab.data.shape_scenes import ShapeScenes
 
+World = Literal["shapes", "emoji"]
 ConditionKind = Literal["none", "caption", "class", "layout", "semantic", "low-resolution", "masked"]
 
 
@@ -46,24 +50,35 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """Which images: a folder of yours, or the built-in shape scenes."""
+    """Which images: a folder of yours, or one of the worlds that the package draws itself."""
 
-    path: str | None = setting(None, help="Folder with class folders or metadata.jsonl; None: built-in shape scenes")
+    path: str | None = setting(
+        None,
+        help="Folder with class folders or metadata.jsonl; of emoji, with the font and its lists; None: a world",
+    )
+    world: World = setting("shapes", help="Built-in scenes of shapes, or the drawings of an emoji font")
     size: int = setting(64, help="Side of the images in pixels", minimum=8, maximum=2048)
     crop: int | None = setting(
         None, help="Stage 1: train on square windows of this side with the most detail", minimum=8
     )
     flip: bool = setting(False, help="Add the mirror image of every picture; not for captions that say left or right")
-    seed: int = setting(0, help="Seed of the built-in scenes", minimum=0, maximum=2**32 - 1)
+    seed: int = setting(
+        0, help="Seed of the built-in scenes, and of what varies among the emoji", minimum=0, maximum=2**32 - 1
+    )
     complete_captions: float = setting(
         0.0, help="Share of the built-in captions that mention everything", minimum=0.0, maximum=1.0
     )
 
     def __post_init__(self) -> None:
         check(self)
-        if self.complete_captions > 0 and self.path is not None:
+        if self.complete_captions > 0 and (self.path is not None or self.world != "shapes"):
+            whose = "the emoji's" if self.world == "emoji" else "a folder's"
             raise ConfigError(
-                f"complete_captions is {self.complete_captions}, but a folder's captions are what they are; make it 0"
+                f"complete_captions is {self.complete_captions}, but {whose} captions are what they are; make it 0"
+            )
+        if self.flip and self.world == "emoji":
+            raise ConfigError(
+                "flip is True, but emoji are mirrored by a rule, where the mirror image is as good; leave it False"
             )
         if self.flip and self.path is None:
             raise ConfigError(
@@ -129,7 +144,11 @@ def open_source(config: DataConfig) -> ImageSource:
 
     Raises:
         DataError: If the folder is missing, empty or damaged.
+        MissingDependencyError: If a file that the emoji need is missing.
     """
+    if config.world == "emoji":
+        catalogue = open_catalogue(find_emoji_files(config.path))
+        return EmojiDrawings(size=config.size, seed=config.seed, catalogue=catalogue)
     if config.path is None:
         return ShapeScenes(seed=config.seed, size=config.size, complete_captions=config.complete_captions)
     folder = ImageFolder(config.path, size=config.size)
@@ -138,12 +157,15 @@ def open_source(config: DataConfig) -> ImageSource:
 
 def source_length(source: ImageSource) -> int | None:
     """Number of examples; None for an endless data set."""
-    return None if isinstance(source, ShapeScenes) else len(source)  # type: ignore[arg-type]
+    return None if isinstance(source, ShapeScenes | EmojiDrawings) else len(source)  # type: ignore[arg-type]
 
 
 def source_identity(config: DataConfig, source: ImageSource) -> dict[str, Any]:
-    """JSON values by which a run knows its data again: for a folder what is in it, not where it is."""
+    """JSON values by which a run knows its data again: for files what is in them, not where they are."""
     identity = to_dict(config) | {"length": source_length(source)}
+    if isinstance(source, EmojiDrawings):
+        return identity | {"path": None, "files": dict(source.catalogue.digests), "drawings": _digest_of_names(source)}
+    del identity["world"]  # runs are older than this word; what they know of the shapes and of folders stays the same
     folder = _folder_of(source)
     return identity if folder is None else identity | {"path": None, "pictures": _digest(folder)}
 
@@ -162,6 +184,8 @@ def known_condition(source: ImageSource) -> ConditionKind:
 
 def class_names(source: ImageSource) -> tuple[str, ...] | None:
     """Names of the classes in the order of their labels; None where there are no classes."""
+    if isinstance(source, EmojiDrawings):
+        return source.class_names
     folder = _folder_of(source)
     return CLASS_NAMES if folder is None else folder.class_names
 
@@ -170,7 +194,7 @@ def map_class_names(source: ImageSource) -> tuple[str, ...] | None:
     """Names of the classes of semantic maps, numbers for those of a folder; None where there are no maps."""
     folder = _folder_of(source)
     if folder is None:
-        return MAP_CLASS_NAMES
+        return MAP_CLASS_NAMES if isinstance(source, ShapeScenes) else None
     return None if folder.num_map_classes is None else tuple(map(str, range(folder.num_map_classes)))
 
 
@@ -178,7 +202,7 @@ def vocabularies(source: ImageSource) -> tuple[tuple[str, ...], ...] | None:
     """Words that objects of layouts are called by, first, second … of each; None where there are none."""
     folder = _folder_of(source)
     if folder is None:
-        return SHAPES, tuple(COLORS)
+        return (SHAPES, tuple(COLORS)) if isinstance(source, ShapeScenes) else None
     if not folder.has_boxes:
         return None
     names = [item.names for layout in folder.layouts(range(len(folder))) for item in layout]
@@ -188,7 +212,9 @@ def vocabularies(source: ImageSource) -> tuple[tuple[str, ...], ...] | None:
 def largest_layout(source: ImageSource) -> int:
     """Most objects of one layout, at least 1."""
     folder = _folder_of(source)
-    return 2 if folder is None else max(1, *map(len, folder.layouts(range(len(folder)))))
+    if folder is None:
+        return 2 if isinstance(source, ShapeScenes) else 1
+    return max(1, *map(len, folder.layouts(range(len(folder)))))
 
 
 def conditions(
@@ -261,11 +287,13 @@ def _masked(source: ImageSource, indices: Sequence[int], *, variant: int) -> lis
 
 
 def caption_corpus(source: ImageSource, indices: Sequence[int]) -> list[str]:
-    """Every caption of some examples, all variants of a folder's included: what a tokenizer learns from.
+    """Every caption of some examples, or at least every word of them: what a tokenizer learns from.
 
     Raises:
         DataError: If the data set has no captions.
     """
+    if isinstance(source, EmojiDrawings):
+        return source.corpus(indices)
     captions = conditions(source, indices, kind="caption")
     folder = _folder_of(source)
     if folder is None:
@@ -276,6 +304,12 @@ def caption_corpus(source: ImageSource, indices: Sequence[int]) -> list[str]:
 def _folder_of(source: ImageSource) -> ImageFolder | None:
     source = source.folder if isinstance(source, Mirrored) else source
     return source if isinstance(source, ImageFolder) else None
+
+
+def _digest_of_names(source: EmojiDrawings) -> str:
+    """SHA-256 over the names of the drawings in their order, which files and the rule of what is held out decide."""
+    names = [emoji.name for emoji in source.emoji(range(source.num_drawings))]
+    return hashlib.sha256(repr(names).encode()).hexdigest()
 
 
 def _digest(folder: ImageFolder) -> str:
