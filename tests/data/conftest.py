@@ -6,7 +6,7 @@ import random
 import pytest
 from PIL import Image, ImageDraw
 
-from ldm_lab.core.errors import LdmLabError
+from ldm_lab.core.errors import MissingDependencyError
 from ldm_lab.data.draws import integer
 from ldm_lab.data.emoji_catalogue import open_catalogue
 from ldm_lab.data.emoji_files import find_emoji_files
@@ -123,5 +123,5 @@ def real_catalogue():
     """The emoji of this machine, where it has them; some seconds."""
     try:
         return open_catalogue(find_emoji_files())
-    except LdmLabError as error:
+    except MissingDependencyError as error:
         pytest.skip(str(error))

@@ -6,7 +6,9 @@ from ldm_lab.core.images import to_tensor
 from ldm_lab.data import emoji_catalogue
 from ldm_lab.data.degradations import bicubic
 from ldm_lab.data.emoji import EmojiDrawings
+from ldm_lab.data.emoji_catalogue import open_catalogue
 from ldm_lab.data.emoji_composition import composition_of
+from ldm_lab.data.emoji_files import find_emoji_files
 from ldm_lab.data.emoji_placement import centred, may_be_mirrored, place
 from ldm_lab.data.source import (
     DataConfig,
@@ -120,19 +122,10 @@ def test_without_held_out_drawings_that_split_is_refused(emoji_folder, tmp_path,
         (tmp_path / name).write_bytes((emoji_folder / name).read_bytes())
     line = "# group: Flags\n# subgroup: country-flag\n1F1E7 1F1F7 ; fully-qualified # 🇧🇷 E2.0 flag: Brazil"
     (tmp_path / "emoji-test.txt").write_text(line, encoding="utf-8")
-    catalogue = emoji_catalogue.open_catalogue(emoji_catalogue.EmojiFiles(**files_in(tmp_path)), draw)
+    catalogue = open_catalogue(find_emoji_files(tmp_path), draw)
     assert EmojiDrawings(catalogue=catalogue).num_drawings == 1
     with pytest.raises(DataError, match="no emoji is held-out among the 1 of the catalogue"):
         EmojiDrawings(split="held-out", catalogue=catalogue)
-
-
-def files_in(folder):
-    return {
-        "font": folder / "NotoColorEmoji.ttf",
-        "names": folder / "emoji-test.txt",
-        "keywords": folder / "annotations" / "en.xml",
-        "derived_keywords": folder / "annotationsDerived" / "en.xml",
-    }
 
 
 class TestAsDataOfARecipe:
