@@ -22,6 +22,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ldm_lab.autoencoders.autoencoder import Autoencoder, Decoder, Level, Middle
+from ldm_lab.core.cancel import check_cancelled
 from ldm_lab.core.errors import RequestError
 from ldm_lab.nn.attention import Attention, SelfAttention2d
 from ldm_lab.nn.blocks import ResidualBlock
@@ -144,6 +145,7 @@ def _strips(function: Local, h: Tensor, rows: int, *, scale: int) -> Iterator[Te
     """The strips of ``function(h)``, from top to bottom; ``rows`` counts rows of ``h``."""
     height = h.shape[2]
     for start in range(0, height, rows):
+        check_cancelled()
         stop = min(start + rows, height)
         top, bottom = max(0, start - MARGIN), min(height, stop + MARGIN)
         yield function(h[:, :, top:bottom])[:, :, scale * (start - top) : scale * (stop - top)]

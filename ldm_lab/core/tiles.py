@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ldm_lab.core.cancel import check_cancelled
 from ldm_lab.core.errors import RequestError
 
 
@@ -55,7 +56,7 @@ def in_tiles(
     """Apply a function to overlapping tiles, and blend the results.
 
     Where tiles overlap, their weights fade to the edges (sine squared), so that no seam is sharp. One tile that is the
-    whole plane gives what the function gives, bit for bit.
+    whole plane gives what the function gives, bit for bit. Before each tile it is asked whether the work was cancelled.
 
     Args:
         function: (tile of the plane, where it lies) → (B', C', scale x height, scale x width).
@@ -71,7 +72,7 @@ def in_tiles(
     tiles = tiles_of(height, width, size=size, overlap=overlap)
     if len(tiles) == 1:
         return function(plane, tiles[0])
-    parts = [function(tile.of(plane), tile) for tile in tiles]
+    parts = [_made(function, plane, tile) for tile in tiles]
     total = parts[0].new_zeros(*parts[0].shape[:2], scale * height, scale * width)
     weights = total.new_zeros(total.shape[2:])
     weight = _fading(scale * tiles[0].height, scale * tiles[0].width).to(total)  # all tiles are of one size
@@ -79,6 +80,11 @@ def in_tiles(
         tile.of(total, scale=scale).add_(weight * part)
         tile.of(weights, scale=scale).add_(weight)
     return total / weights
+
+
+def _made(function: Callable[[Tensor, Tile], Tensor], plane: Tensor, tile: Tile) -> Tensor:
+    check_cancelled()
+    return function(tile.of(plane), tile)
 
 
 def _starts(side: int, *, size: int, overlap: int) -> list[int]:

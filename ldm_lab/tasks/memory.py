@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ldm_lab.core.cancel import check_cancelled
 from ldm_lab.core.errors import NotEnoughMemoryError
 
 BATCHES = (8, 2, 1)  # images decoded at once; at the full resolution memory is largest
@@ -24,6 +25,7 @@ def in_batches(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     parts: list[Tensor] = []
     batches = BATCHES
     while (done := sum(map(len, parts))) < len(z):
+        check_cancelled()
         rows = z[done : done + batches[0]]
         try:
             with memory_explained(f"to decode {len(rows)} of {len(z)} images"):
