@@ -133,8 +133,8 @@ def write_json(path: str | Path, value: Any) -> None:
     write_atomic(path, f"{text}\n".encode())
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file of at most 1 MB.
+def read_json(path: str | Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON file of at most so many bytes.
 
     Raises:
         CheckpointFormatError: If it is missing, too large, not UTF-8, or not accepted by ``parse_json``.
@@ -144,24 +144,25 @@ def read_json(path: str | Path) -> Any:
         raise CheckpointFormatError(f"{path} is missing or not a file")
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_JSON_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise CheckpointFormatError(f"{path} cannot be read: {error.strerror}") from error
-    return parse_json(data, source=str(path))
+    return parse_json(data, source=str(path), max_bytes=max_bytes)
 
 
-def parse_json(data: bytes | str, *, source: str) -> Any:
-    """Parse JSON strictly: at most 1 MB, no key twice in one object, no NaN or infinity.
+def parse_json(data: bytes | str, *, source: str, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """Parse JSON strictly: not too long, no key twice in one object, no NaN or infinity.
 
     Args:
         data: The text, UTF-8 where it is bytes.
         source: What the error messages call it.
+        max_bytes: Bytes, or characters where it is a string, that are accepted.
 
     Raises:
         CheckpointFormatError: Naming ``source`` and the reason.
     """
-    if len(data) > MAX_JSON_BYTES:
-        raise CheckpointFormatError(f"{source} is larger than {format_bytes(MAX_JSON_BYTES)}, the limit for JSON")
+    if len(data) > max_bytes:
+        raise CheckpointFormatError(f"{source} is larger than {format_bytes(max_bytes)}, the limit for JSON")
     try:
         return json.loads(data, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
     except RecursionError as error:

@@ -53,7 +53,7 @@ def read_record(png: str | Path) -> tuple[Image.Image, dict[str, Any]]:
         )
     _check_length(text, png)
     try:
-        record = parse_json(str(text), source=f"the settings in {png}")
+        record = parse_json(str(text), source=f"the settings in {png}", max_bytes=MAX_CHARACTERS)
     except CheckpointFormatError as error:
         raise ImageError(str(error)) from error
     if not isinstance(record, dict):

@@ -313,6 +313,13 @@ def test_json_that_is_not_strict_is_refused(tmp_path, text, message):
         io.read_json(tmp_path / "x.json")
 
 
+def test_who_expects_more_may_read_more(tmp_path):
+    (tmp_path / "x.json").write_bytes(b" " * 1_000_001 + b"7")
+    assert io.read_json(tmp_path / "x.json", max_bytes=1_000_002) == 7
+    with pytest.raises(CheckpointFormatError, match="larger than 1.0 MB, the limit for JSON"):
+        io.read_json(tmp_path / "x.json", max_bytes=1_000_001)
+
+
 def test_missing_json_and_folders_are_named(tmp_path):
     with pytest.raises(CheckpointFormatError, match=r"/x.json is missing or not a file"):
         io.read_json(tmp_path / "x.json")
