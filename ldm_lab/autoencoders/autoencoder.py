@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ldm_lab.autoencoders.bottlenecks import Posterior, build_bottleneck
 from ldm_lab.autoencoders.config import AutoencoderConfig
+from ldm_lab.autoencoders.linear_preview import LinearPreview
 from ldm_lab.core.errors import ShapeError
 from ldm_lab.nn.attention import SelfAttention2d
 from ldm_lab.nn.blocks import Downsample, ResidualBlock, Upsample, group_norm
@@ -19,11 +20,15 @@ class Autoencoder(nn.Module):
     """Encoder, bottleneck, decoder.
 
     Latents here are *raw*; ``LatentDiffusion`` multiplies them by ``config.scale_factor``.
+
+    Attributes:
+        linear_preview: Colours of raw latents without the decoder, once they are fitted; stored with the weights.
     """
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.linear_preview: LinearPreview | None = None
         self.quantize = build_bottleneck(config.bottleneck, config.latent_channels)
         moments = config.latent_channels * self.quantize.moments_per_channel
         self.encoder = Encoder(config, out_channels=moments)

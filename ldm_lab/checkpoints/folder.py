@@ -4,6 +4,7 @@
 has one, ``manifest.json`` the digests of all of them. Only these files are ever read.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,20 @@ def writing(folder: str | Path, *, kind: Kind, content: Mapping[str, Any], repla
         write_json(temporary / CONFIG, {"format": FORMAT, "version": VERSION, "kind": kind, **content})
         yield temporary
         write_manifest(temporary, about={"versions": versions()})
+
+
+def rewrite_config(checkpoint: Checkpoint, content: Mapping[str, Any]) -> None:
+    """Give a folder another config; all its other files stay, and so does what its manifest says about them.
+
+    Raises:
+        CheckpointError: If the folder cannot be written. Then it is as it was.
+    """
+    about = read_json(checkpoint.folder / MANIFEST)["about"]
+    with atomic_folder(checkpoint.folder, replace=True) as temporary:
+        shutil.copytree(checkpoint.folder, temporary, dirs_exist_ok=True)
+        (temporary / MANIFEST).unlink()
+        write_json(temporary / CONFIG, content)
+        write_manifest(temporary, about=about)
 
 
 def read_checkpoint(folder: str | Path, *, kind: Kind | None = None) -> Checkpoint:

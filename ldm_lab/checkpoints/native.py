@@ -6,26 +6,36 @@ encoder stay where they are.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.config import AutoencoderConfig
+from ldm_lab.autoencoders.linear_preview import LinearPreview, fit_linear_preview
 from ldm_lab.checkpoints.first_stage import FirstStageReference, find_first_stage
-from ldm_lab.checkpoints.folder import TOKENIZER, WEIGHTS, Checkpoint, explained, read_checkpoint, writing
+from ldm_lab.checkpoints.folder import (
+    TOKENIZER,
+    WEIGHTS,
+    Checkpoint,
+    explained,
+    read_checkpoint,
+    rewrite_config,
+    writing,
+)
 from ldm_lab.checkpoints.tensors import read_tensors, write_tensors
 from ldm_lab.checkpoints.weights import Uninitialised, fill, split_prefixes, weights_of, with_prefix
 from ldm_lab.conditioning import ConditionerConfig, PretrainedTextConfig, TextTransformerConfig, build_conditioner
 from ldm_lab.core.config import differences, from_dict, to_dict
-from ldm_lab.core.errors import CheckpointMismatchError
+from ldm_lab.core.errors import CheckpointMismatchError, ConfigError
 from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
 from ldm_lab.unet.unet import UNet
 
 _PARTS = ("unet", "conditioner")
+_PREVIEW = "linear_preview"
 
 
 def save_autoencoder(
@@ -36,7 +46,7 @@ def save_autoencoder(
     dtype: torch.dtype = torch.float16,
     replace: bool = False,
 ) -> None:
-    """Write a first stage, scale factor included.
+    """Write a first stage, scale factor and linear preview included.
 
     Args:
         folder: Where to; it appears whole or not at all.
@@ -49,7 +59,9 @@ def save_autoencoder(
         CheckpointError: If the folder exists or cannot be written, or a weight is not finite in ``dtype``.
     """
     weights = weights_of(autoencoder, dtype=dtype)
-    content = {"config": to_dict(autoencoder.config), "recipe": dict(recipe)}
+    preview = autoencoder.linear_preview
+    stored = {} if preview is None else {_PREVIEW: to_dict(preview)}
+    content = {"config": to_dict(autoencoder.config), **stored, "recipe": dict(recipe)}
     with writing(folder, kind="autoencoder", content=content, replace=replace) as temporary:
         write_tensors(temporary / WEIGHTS, weights)
 
@@ -104,9 +116,29 @@ def load_autoencoder(folder: str | Path | Checkpoint) -> Autoencoder:
         config = from_dict(AutoencoderConfig, checkpoint.entry("config"))
         with Uninitialised():
             autoencoder = Autoencoder(config)
+        autoencoder.linear_preview = _linear_preview(checkpoint, config)
     weights = checkpoint.folder / WEIGHTS
     fill(autoencoder, read_tensors(weights), source=str(weights))
     return autoencoder.eval()
+
+
+def store_linear_preview(folder: str | Path, batches: Iterable[Tensor]) -> LinearPreview:
+    """Fit a linear preview to a first stage on disk, and add it to its config.
+
+    The weights and what else lies in the folder stay as they are, and so do the references of models to it.
+
+    Args:
+        folder: An autoencoder's; it is replaced at once or not at all.
+        batches: Images in [-1, 1] such as it was trained on. (B, 3, H, W) each
+
+    Raises:
+        CheckpointError: If the folder cannot be read or written.
+        ConfigError: If a preview cannot be fitted.
+    """
+    checkpoint = read_checkpoint(folder, kind="autoencoder")
+    preview = fit_linear_preview(load_autoencoder(checkpoint), batches)
+    rewrite_config(checkpoint, {**checkpoint.content, _PREVIEW: to_dict(preview)})
+    return preview
 
 
 def load_model(folder: str | Path | Checkpoint) -> LatentDiffusion:
@@ -129,6 +161,18 @@ def load_model(folder: str | Path | Checkpoint) -> LatentDiffusion:
     fill(unet, parts["unet"], source=source)
     fill(conditioner or nn.Module(), parts["conditioner"], source=source)
     return LatentDiffusion(config, autoencoder=autoencoder, unet=unet, conditioner=conditioner).eval()
+
+
+def _linear_preview(checkpoint: Checkpoint, config: AutoencoderConfig) -> LinearPreview | None:
+    """The one that is stored, if there is one."""
+    if _PREVIEW not in checkpoint.content:
+        return None
+    preview = from_dict(LinearPreview, checkpoint.entry(_PREVIEW))
+    if len(preview.weight) != config.latent_channels:
+        raise ConfigError(
+            f"{_PREVIEW} has {len(preview.weight)} channels, the latents have {config.latent_channels}; fit it again"
+        )
+    return preview
 
 
 def _opened(folder: str | Path | Checkpoint, kind: str) -> Checkpoint:
