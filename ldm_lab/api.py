@@ -1,6 +1,7 @@
 """The front door: load a model, open a run that a picture carries."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from ldm_lab.checkpoints import load_model, locate_model, read_checkpoint, refer
 from ldm_lab.checkpoints.folder import explained
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.runtime import choose_device
-from ldm_lab.tasks import Origin, Outcome, Pipeline, Run, RunRecord, carry_out
+from ldm_lab.tasks import Branch, Origin, Outcome, Pipeline, Run, RunRecord
 from ldm_lab.tasks.picture import read_record
 from ldm_lab.tasks.provenance import spell_differences
 from ldm_lab.tasks.record import parse_record
@@ -60,17 +61,22 @@ def open_run(png: str | Path, *, model: Pipeline | str | Path | None = None) -> 
 
 def _make_again(record: RunRecord, image: Image.Image, model: Pipeline | str | Path | None) -> Outcome:
     pipeline = model if isinstance(model, Pipeline) else load(_named(record, model))
-    stop = record.stopped_after
-    run = carry_out(
-        pipeline.model,
-        record.settings,
-        defaults=pipeline.defaults,
-        origin=pipeline.origin,
-        on_step=None if stop is None else lambda step: step.index + 1 < stop,
-    )
+    run = _repeat(record, pipeline)
     differing = spell_differences(record.provenance, run.provenance)
     notes = (*run.notes, *differing, *_compare(image, run.outcome.images))
     return dataclasses.replace(run.outcome, notes=notes)
+
+
+def _repeat(record: RunRecord, pipeline: Pipeline) -> Run:
+    """The run of a record, and before it those that it left."""
+    branch = None
+    if record.branch is not None:
+        parent = _repeat(record.branch.parent, pipeline)
+        branch = Branch(parent=parent, step=record.branch.step, recipe=record.branch.recipe)
+    taken = itertools.count(1 if branch is None else branch.step + 1)
+    stop = record.stopped_after
+    on_step = None if stop is None else lambda step: next(taken) < stop
+    return pipeline.carry_out(record.settings, branch=branch, on_step=on_step)
 
 
 def _named(record: RunRecord, model: str | Path | None) -> str | Path:

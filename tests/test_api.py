@@ -1,13 +1,16 @@
+import dataclasses
 import json
 import shutil
 
 import pytest
+import torch
+from PIL import Image
 
 import ldm_lab as lab
 from ldm_lab import api, checkpoints
 from ldm_lab.checkpoints import read_checkpoint, reference_to, save_model
 from ldm_lab.core.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError, ImageError, RequestError
-from ldm_lab.tasks import picture
+from ldm_lab.tasks import Branch, ImageToImageSettings, Paint, Recipe, picture
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +108,37 @@ class TestOpenRun:
         assert opened.partial
         assert len(opened.trajectory) == 3
         assert opened.notes[-1] == "the picture made again equals the file bit for bit"
+
+    def test_a_partial_walk_that_began_inside_is_made_again_as_far_as_it_went(self, pipeline, tmp_path):
+        asked = {"image": torch.zeros(3, 16, 16), "prompt": "a star", "num_steps": 8, "strength": 0.5}
+        run = pipeline.carry_out(ImageToImageSettings.of(**asked), on_step=lambda step: step.index < 5)
+        assert run.outcome.stopped_after == 2
+        run.images[0].save(tmp_path / "x.png")
+        opened = lab.open_run(tmp_path / "x.png", model=pipeline)
+        assert len(opened.trajectory) == 2
+        assert opened.notes[-1] == "the picture made again equals the file bit for bit"
+
+    def test_a_branch_of_a_branch_is_made_again_with_all_that_it_comes_from(self, pipeline, run, tmp_path):
+        edit = Recipe((Paint.of(value=1.0, region=torch.eye(8)),))
+        changed = dataclasses.replace(run.settings, prompt="a small blue star")
+        child = pipeline.carry_out(changed, branch=Branch(parent=run, step=1, recipe=edit))
+        part = pipeline.carry_out(changed, branch=Branch(parent=child, step=1), on_step=lambda step: False)
+        assert part.outcome.stopped_after == 2
+        for branch in (child, part):
+            branch.images[0].save(tmp_path / "x.png")
+            opened = lab.open_run(tmp_path / "x.png", model=pipeline)
+            assert opened.notes[-1] == "the picture made again equals the file bit for bit"
+            assert opened.record == branch.record
+            assert opened.branch.parent.trajectory[0].z_t.equal(run.trajectory[0].z_t)
+
+    def test_a_large_picture_in_the_settings_is_read_back(self, pipeline, tmp_path):
+        """Noise cannot be compressed: of 640 × 640 pixels a record of 1.6 million characters."""
+        noise = Image.effect_noise((640, 640), 90)
+        picture = Image.merge("RGB", [noise, noise.rotate(90), noise.rotate(180)])
+        settings = ImageToImageSettings.of(image=picture, strength=0.0, num_steps=1)
+        run = pipeline.carry_out(settings)
+        run.images[0].save(tmp_path / "x.png")
+        assert lab.open_run(tmp_path / "x.png").settings == run.settings
 
     def test_other_versions_are_named(self, png, run, pipeline):
         provenance = picture.read_record(png)[1]["provenance"]

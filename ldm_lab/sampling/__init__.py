@@ -1,7 +1,8 @@
 """The reverse walk: schedulers by name, guidance, and the generator of steps."""
 
 from ldm_lab.sampling.catalogue import SAMPLERS, Sampler, make_scheduler
-from ldm_lab.sampling.editing import Edit, edit_steps, steps_walked
+from ldm_lab.sampling.continuation import Continuation, exact_outputs, is_exact
+from ldm_lab.sampling.editing import Edit, edit_steps, edit_walk, steps_walked
 from ldm_lab.sampling.guidance import Condition, ConditionSchedule, Denoiser, Guidance, Guide, guide
 from ldm_lab.sampling.image_guidance import ImageGuidance, half_squared_error
 from ldm_lab.sampling.interpolation import slerp, slerp_conditions, vary
@@ -10,12 +11,13 @@ from ldm_lab.sampling.latent_snr import Rescaled, latent_snr
 from ldm_lab.sampling.masked import Resampling
 from ldm_lab.sampling.patches import Patched
 from ldm_lab.sampling.scheduler import Scheduler
-from ldm_lab.sampling.steps import Step, check_num_steps, check_seeds, sample_steps
+from ldm_lab.sampling.steps import Step, Walk, check_num_steps, check_seeds, sample_steps
 
 __all__ = [
     "SAMPLERS",
     "Condition",
     "ConditionSchedule",
+    "Continuation",
     "Denoiser",
     "Edit",
     "Guidance",
@@ -27,12 +29,16 @@ __all__ = [
     "Sampler",
     "Scheduler",
     "Step",
+    "Walk",
     "check_num_steps",
     "check_seeds",
     "edit_steps",
+    "edit_walk",
+    "exact_outputs",
     "guide",
     "half_squared_error",
     "invert_steps",
+    "is_exact",
     "latent_snr",
     "make_scheduler",
     "sample_steps",

@@ -13,7 +13,7 @@ from ldm_lab.core.seeding import sample_noise
 from ldm_lab.sampling.guidance import Condition, Denoiser, Guide
 from ldm_lab.sampling.masked import Masked, Resampling
 from ldm_lab.sampling.scheduler import Scheduler, planned, signal_and_noise_rates
-from ldm_lab.sampling.steps import CONDITION_ALONE, Step, check_num_steps, check_seeds, sample_steps
+from ldm_lab.sampling.steps import CONDITION_ALONE, Step, Walk, check_num_steps, check_seeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,6 +77,25 @@ def edit_steps(
     Raises:
         RequestError: If a value cannot be served.
     """
+    walk = edit_walk(model, cond, scheduler, edit, num_steps=num_steps, seeds=seeds, guidance=guidance)
+    return iter(()) if walk is None else walk.steps()
+
+
+def edit_walk(
+    model: Denoiser,
+    cond: Condition,
+    scheduler: Scheduler,
+    edit: Edit,
+    *,
+    num_steps: int,
+    seeds: Sequence[int],
+    guidance: Guide = CONDITION_ALONE,
+) -> Walk | None:
+    """The walk of ``edit_steps`` before it begins; None if it has no step.
+
+    Raises:
+        RequestError: If a value cannot be served.
+    """
     check_num_steps(num_steps, largest=len(model.schedule))
     check_seeds(seeds)
     if len(edit.z_0) != len(seeds):
@@ -84,16 +103,16 @@ def edit_steps(
     plan = planned(scheduler, num_steps)
     index = _start_index(plan.timesteps, edit.strength)
     if index is None:
-        return iter(())
+        return None
     start = None if index == 0 else (_diffused(model, plan, edit.z_0, seeds=seeds, index=index), index)
     if edit.mask is not None:
         scheduler = Masked(
             scheduler, model.schedule, z_0=edit.z_0, mask=edit.mask, seeds=tuple(seeds), resampling=edit.resampling
         )
-    return sample_steps(
-        model,
-        cond,
-        scheduler,
+    return Walk(
+        model=model,
+        cond=cond,
+        scheduler=scheduler,
         num_steps=num_steps,
         seeds=seeds,
         shape=edit.z_0.shape[1:],

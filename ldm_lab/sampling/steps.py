@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ldm_lab.core.cancel import check_cancelled
 from ldm_lab.core.errors import RequestError, ShapeError
 from ldm_lab.core.seeding import generator, sample_noise
 from ldm_lab.diffusion.prediction import clean_and_noise, from_clean_and_noise
@@ -40,6 +41,7 @@ class Step:
         z_0_pred: The clean latent that the guided prediction states. (B, C, h, w)
         noise_pred: The noise that it states. (B, C, h, w)
         z_next: The next step's z_t; in the last step the result. (B, C, h, w)
+        output: What the network said, after guidance: eps, z_0 or v, as it predicts. (B, C, h, w)
     """
 
     index: int
@@ -48,6 +50,7 @@ class Step:
     z_0_pred: Tensor
     noise_pred: Tensor
     z_next: Tensor
+    output: Tensor
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The same record with every latent changed in the same way."""
@@ -57,6 +60,7 @@ class Step:
             z_0_pred=change(self.z_0_pred),
             noise_pred=change(self.noise_pred),
             z_next=change(self.z_next),
+            output=change(self.output),
         )
 
 
@@ -76,7 +80,8 @@ def sample_steps(
 
     Image i depends on ``seeds[i]`` alone: z_T is ``sample_noise(shape, seeds)``, and the noise that a stochastic
     sampler adds at position k is that of the stream (seed, k). Latents are kept in fp32 at least, whatever the
-    network's dtype. The scheduler is copied, so one object serves many walks.
+    network's dtype. The scheduler is copied, so one object serves many walks. Before each step it is asked whether the
+    work was cancelled (``core.cancel``).
 
     Args:
         model: Network with its schedule; see ``Denoiser``.
@@ -119,15 +124,48 @@ def _walk(
     rates = signal_and_noise_rates(scheduler, model.schedule)
     z_t = scheduler.scale_model_input(z, timesteps[first])
     for index in range(first, len(steps)):
+        check_cancelled()
         output = predict(z_t, index)
         z_0, noise = clean_and_noise(output, z_t, *rates[index], source=model.prediction)
+        taken = output
         if expected != model.prediction:
-            output = from_clean_and_noise(z_0, noise, *rates[index], target=expected)
+            taken = from_clean_and_noise(z_0, noise, *rates[index], target=expected)
         generators = [generator("noise", seed, index) for seed in seeds]
-        z = advance(scheduler, output, timesteps[index], z, generator=generators).prev_sample
+        z = advance(scheduler, taken, timesteps[index], z, generator=generators).prev_sample
         z_next = z if index + 1 == len(steps) else scheduler.scale_model_input(z, timesteps[index + 1])
-        yield Step(index, steps[index].item(), z_t, z_0, noise, z_next)
+        yield Step(index, steps[index].item(), z_t, z_0, noise, z_next, output)
         z_t = z_next
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Walk:
+    """A walk before it begins, for those who change where it begins or who is asked; see ``sample_steps``."""
+
+    model: Denoiser
+    cond: Condition
+    scheduler: Scheduler
+    num_steps: int
+    seeds: Sequence[int]
+    shape: Sequence[int]
+    guidance: Guide = CONDITION_ALONE
+    start: tuple[Tensor, int] | None = None
+
+    def steps(self) -> Iterator[Step]:
+        """Begin it.
+
+        Raises:
+            LdmLabError: As ``sample_steps`` does.
+        """
+        return sample_steps(
+            self.model,
+            self.cond,
+            self.scheduler,
+            num_steps=self.num_steps,
+            seeds=self.seeds,
+            shape=self.shape,
+            guidance=self.guidance,
+            start=self.start,
+        )
 
 
 def check_num_steps(num_steps: int, *, largest: int) -> None:

@@ -30,6 +30,6 @@ def class_to_image(model: LatentDiffusion, settings: ClassToImageSettings) -> Pl
     require(model, CLASS, task=settings.task)
     cond, negative = each_for_all(model.condition([settings.label, None]), len(settings.seeds))
     return Plan(
-        steps=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
+        walk=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
         notes=() if settings.label is not None else ("there is no class: the images are unconditional",),
     )

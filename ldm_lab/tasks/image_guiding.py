@@ -50,7 +50,7 @@ def image_guiding(model: LatentDiffusion, settings: ImageGuidingSettings) -> Pla
         loss=_distance(model, settings.distance),
         scale=settings.guide_scale,
     )
-    return Plan(steps=from_noise(model, settings, guidance=guidance))
+    return Plan(walk=from_noise(model, settings, guidance=guidance), needs_gradients=True)
 
 
 def _distance(model: LatentDiffusion, name: str) -> Callable[[Tensor, Tensor], Tensor]:

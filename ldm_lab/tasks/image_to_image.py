@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ldm_lab.core.config import setting
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Edit, edit_steps, steps_walked
+from ldm_lab.sampling import Edit, edit_walk, steps_walked
 from ldm_lab.tasks.any_model import wish_of
 from ldm_lab.tasks.from_picture import PictureSettings, encode_picture
 from ldm_lab.tasks.plan import Plan, scheduler_of, walk_of
@@ -31,7 +31,7 @@ def image_to_image(model: LatentDiffusion, settings: ImageToImageSettings) -> Pl
     """Make images like a picture."""
     wish = wish_of(model, settings)
     z_0 = encode_picture(model, settings.image, num_images=len(settings.seeds))
-    steps = edit_steps(
+    walk = edit_walk(
         model,
         wish.cond,
         scheduler_of(model, settings),
@@ -39,4 +39,4 @@ def image_to_image(model: LatentDiffusion, settings: ImageToImageSettings) -> Pl
         **walk_of(settings),
         guidance=wish.guidance,
     )
-    return Plan(steps=steps, z_0=z_0, notes=wish.notes)
+    return Plan(walk=walk, z_0=z_0, notes=wish.notes)

@@ -10,7 +10,7 @@ from ldm_lab.core.config import setting
 from ldm_lab.core.images import to_uint8
 from ldm_lab.core.masks import MaskedPicture, latent_mask, paste_back, to_mask
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Edit, Resampling, edit_steps, steps_walked
+from ldm_lab.sampling import Edit, Resampling, edit_walk, steps_walked
 from ldm_lab.tasks.any_model import Wish, refuse_unread, wish_of
 from ldm_lab.tasks.from_picture import PictureSettings, encode_picture
 from ldm_lab.tasks.kinds import MASKED, kind_of
@@ -68,7 +68,7 @@ def repaint(model: LatentDiffusion, settings: RepaintSettings, picture: Picture,
     z_0 = encode_picture(model, picture, num_images=len(settings.seeds))
     resampling = _resampling(settings)
     kept = None if is_trained and resampling is None else latent_mask(hole, factor=picture.width // z_0.shape[-1])
-    steps = edit_steps(
+    walk = edit_walk(
         model,
         wish.cond,
         scheduler_of(model, settings),
@@ -76,7 +76,7 @@ def repaint(model: LatentDiffusion, settings: RepaintSettings, picture: Picture,
         **walk_of(settings),
         guidance=wish.guidance,
     )
-    return Plan(steps=steps, z_0=z_0, notes=(*wish.notes, *_mask_notes(hole)), finish=_pasting(picture, hole))
+    return Plan(walk=walk, z_0=z_0, notes=(*wish.notes, *_mask_notes(hole)), finish=_pasting(picture, hole))
 
 
 def _shown(model: LatentDiffusion, settings: RepaintSettings, picture: Picture, hole: Tensor) -> Wish:

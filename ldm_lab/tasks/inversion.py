@@ -39,7 +39,7 @@ def _and_down(up: Iterator[Step], model: LatentDiffusion, settings: InversionSet
     """The way up, and then the way down from where it ended."""
     for step in up:
         yield step
-    yield from from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, start=(step.z_next, 0))
+    yield from from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, start=(step.z_next, 0)).steps()
 
 
 def _comparing(model: LatentDiffusion, settings: InversionSettings) -> Finish:

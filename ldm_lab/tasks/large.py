@@ -68,8 +68,8 @@ class LargeImageSettings(LargeSettings, AnyModelSettings):
 def large_image(model: LatentDiffusion, settings: LargeImageSettings) -> Plan:
     """Make images larger than those of training."""
     wish = wish_of(model, settings)
-    steps = from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, denoiser=denoiser_of(model, settings))
-    return Plan(steps=steps, notes=wish.notes, decode=decode_of(model, settings))
+    walk = from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, denoiser=denoiser_of(model, settings))
+    return Plan(walk=walk, notes=wish.notes, decode=decode_of(model, settings))
 
 
 def denoiser_of(model: LatentDiffusion, settings: LargeSettings) -> Denoiser:

@@ -46,7 +46,7 @@ def layout_to_image(model: LatentDiffusion, settings: LayoutToImageSettings) -> 
     cond, negative = each_for_all(model.condition([settings.layout, ()]), len(settings.seeds))
     empty = () if settings.layout else ("the layout is empty: the images are unconditional",)
     return Plan(
-        steps=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
+        walk=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
         notes=(*empty, *model.conditioner.notes([settings.layout])),
     )
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from ldm_lab.core.images import Picture, to_pil, to_tensor
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import Step
+from ldm_lab.tasks.branch import Branch
 from ldm_lab.tasks.catalogue import task_named
-from ldm_lab.tasks.flow import OnStep, carry_out, stream
+from ldm_lab.tasks.flow import OnStep, Undertaking, prepare, stream
 from ldm_lab.tasks.picture_input import PictureSource
 from ldm_lab.tasks.provenance import Origin
 from ldm_lab.tasks.run import Run
@@ -58,9 +59,17 @@ class Pipeline:
         """
         return self.carry_out(task_named(task).settings.of(**settings), on_step=on_step)
 
-    def carry_out(self, settings: TaskSettings, *, on_step: OnStep | None = None) -> Run:
-        """The same with settings that are already made."""
-        return carry_out(self.model, settings, defaults=self.defaults, origin=self.origin, on_step=on_step)
+    def carry_out(self, settings: TaskSettings, *, branch: Branch | None = None, on_step: OnStep | None = None) -> Run:
+        """The same with settings that are already made, and perhaps from where another run is left."""
+        return self.prepare(settings, branch=branch).carry_out(on_step=on_step)
+
+    def prepare(self, settings: TaskSettings, *, branch: Branch | None = None) -> Undertaking:
+        """All of ``carry_out`` that comes before the first step.
+
+        Raises:
+            RequestError: If the model cannot serve the settings.
+        """
+        return prepare(self.model, settings, defaults=self.defaults, origin=self.origin, branch=branch)
 
     def resolved(self, settings: TaskSettings) -> TaskSettings:
         """Settings with nothing left open: this model's recommendations filled in, random seeds drawn."""

@@ -1,14 +1,14 @@
 """What a task does. A task is a function from a model and resolved settings to a plan; ``flow`` carries it out."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from ldm_lab.conditioning import Conditioning
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Condition, Denoiser, Guidance, Guide, Scheduler, Step, make_scheduler, sample_steps
+from ldm_lab.sampling import Condition, Denoiser, Guidance, Guide, Scheduler, Step, Walk, make_scheduler
 from ldm_lab.tasks.settings import GuidedSettings, TaskSettings
 
 Decode = Callable[[Tensor], Tensor]
@@ -20,18 +20,30 @@ class Plan:
     """The way to the images of a task; everything about it is checked, and nothing has begun.
 
     Attributes:
-        steps: The walk.
+        walk: The walk, where it is a single one; another run can leave it at any step.
+        steps: The steps of a task that walks several times, one way after the other.
         z_0: The result of a walk without steps. (B, C, h, w)
+        needs_gradients: Whether a step computes gradients.
         notes: What the user should know before the first step.
         decode: Scaled latents (B, C, h, w) → images (B, 3, H, W); None: as the model decodes.
         finish: Pixels as decoded, uint8 (B, H, W, 3) → those to keep, and what is to be said of them.
     """
 
-    steps: Iterator[Step]
+    walk: Walk | None = None
+    steps: Iterator[Step] = field(default_factory=lambda: iter(()))
     z_0: Tensor | None = None
+    needs_gradients: bool = False
     notes: tuple[str, ...] = ()
     decode: Decode | None = None
     finish: Finish | None = None
+
+    def begin(self) -> Iterator[Step]:
+        """Its steps.
+
+        Raises:
+            LdmLabError: If the walk cannot be taken; that is found here, before the first step.
+        """
+        return self.steps if self.walk is None else self.walk.steps()
 
 
 def from_noise(
@@ -43,7 +55,7 @@ def from_noise(
     denoiser: Denoiser | None = None,
     size: tuple[int, int] | None = None,
     start: tuple[Tensor, int] | None = None,
-) -> Iterator[Step]:
+) -> Walk:
     """The walk from noise to images of the size asked for.
 
     Args:
@@ -58,10 +70,10 @@ def from_noise(
     Raises:
         RequestError: If the size or anything else cannot be served.
     """
-    return sample_steps(
-        denoiser or model,
-        cond,
-        scheduler_of(model, settings),
+    return Walk(
+        model=denoiser or model,
+        cond=cond,
+        scheduler=scheduler_of(model, settings),
         **walk_of(settings),
         shape=model.latent_shape(*(size or (settings.width, settings.height))),
         guidance=guidance or Guidance(),

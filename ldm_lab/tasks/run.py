@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from torch import Tensor
@@ -20,8 +20,11 @@ from ldm_lab.core.io import write_atomic, write_json
 from ldm_lab.sampling import Step
 from ldm_lab.tasks.picture import RunImage
 from ldm_lab.tasks.provenance import Provenance
-from ldm_lab.tasks.record import RunRecord
+from ldm_lab.tasks.record import BranchRecord, RunRecord
 from ldm_lab.tasks.settings import TaskSettings
+
+if TYPE_CHECKING:
+    from ldm_lab.tasks.branch import Branch
 
 MIN_SHOWN_WIDTH = 400  # pixels on the screen; smaller sheets are enlarged by a whole factor
 
@@ -32,12 +35,14 @@ class Outcome:
 
     Attributes:
         images: What was asked for, in order.
-        trajectory: Every step of the walk, on the CPU.
+        trajectory: The steps of the walk, on the CPU; a note says where they are not kept as they were computed.
         notes: What the user should know: words the model never saw, what was cut off, what differs from a record.
         stopped_after: Steps taken, if the walk was stopped before its end.
         provenance: Model, machine and versions.
         duration_sec: Time from the settings to the images.
         decode: Scaled latents (B, C, h, w) → images.
+        stride: 1 if the trajectory holds all steps, otherwise every how many.
+        branch: Where the run left another one, if it did; the trajectory begins with the steps of that one.
     """
 
     images: tuple[Image.Image, ...]
@@ -47,6 +52,8 @@ class Outcome:
     provenance: Provenance
     duration_sec: float
     decode: Callable[[Tensor], list[Image.Image]]
+    stride: int = 1
+    branch: "Branch | None" = None
 
 
 class Run:
@@ -89,6 +96,11 @@ class Run:
         return self.outcome.notes
 
     @property
+    def branch(self) -> "Branch | None":
+        """Where it left another run, if it did; the trajectory begins with the steps of that one."""
+        return self.outcome.branch
+
+    @property
     def partial(self) -> bool:
         """Whether the walk was stopped before its end; the images are then the last predictions."""
         return self.outcome.stopped_after is not None
@@ -106,6 +118,7 @@ class Run:
             settings=self.settings,
             stopped_after=self.outcome.stopped_after,
             provenance=self.provenance,
+            branch=None if self.branch is None else _record_of(self.branch),
         )
 
     def grid(self) -> Image.Image:
@@ -170,8 +183,18 @@ class Run:
         model, environment = self.provenance.model, self.provenance.environment
         stopped = {"stopped after step": self.outcome.stopped_after} if self.partial else {}
         where = f"{model.name}, {environment.device}, {self.outcome.duration_sec:.1f} s"
+        left = {"left another run": _spelled(self.branch)} if self.branch else {}
         asked = {field.name: getattr(self.settings, field.name) for field in dataclasses.fields(self.settings)}
-        return {"task": self.settings.task} | asked | stopped | {"made by": where}
+        return {"task": self.settings.task} | asked | left | stopped | {"made by": where}
+
+
+def _record_of(branch: "Branch") -> BranchRecord:
+    return BranchRecord(step=branch.step, recipe=branch.recipe, parent=branch.parent.record)
+
+
+def _spelled(branch: "Branch") -> str:
+    edits = ", ".join(map(repr, branch.recipe.edits)) or "without an edit"
+    return f"at step {branch.step}, {edits}"
 
 
 def _spread(steps: tuple[Step, ...], count: int) -> list[Step]:

@@ -28,5 +28,5 @@ def semantic_to_image(model: LatentDiffusion, settings: SemanticToImageSettings)
     """Make images of a semantic map."""
     require(model, SEMANTIC, task=settings.task)
     (cond,) = each_for_all(model.condition([settings.map.tensor()]), len(settings.seeds))
-    steps = from_noise(model, settings, cond=cond, denoiser=denoiser_of(model, settings))
-    return Plan(steps=steps, decode=decode_of(model, settings))
+    walk = from_noise(model, settings, cond=cond, denoiser=denoiser_of(model, settings))
+    return Plan(walk=walk, decode=decode_of(model, settings))

@@ -65,7 +65,7 @@ def text_to_image(model: LatentDiffusion, settings: TextToImageSettings) -> Plan
     first, negative, *others = each_for_all(encoded, len(settings.seeds))
     cond = _in_turn([first, *others], settings)
     return Plan(
-        steps=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
+        walk=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
         notes=text_notes(model, [settings.prompt, *later], settings.negative_prompt),
     )
 

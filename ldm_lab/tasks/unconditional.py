@@ -19,4 +19,4 @@ class UnconditionalSettings(TaskSettings):
 def unconditional(model: LatentDiffusion, settings: UnconditionalSettings) -> Plan:
     """Make images of nothing in particular."""
     require(model, UNCONDITIONAL, task=settings.task)
-    return Plan(steps=from_noise(model, settings))
+    return Plan(walk=from_noise(model, settings))

@@ -50,7 +50,7 @@ def _around(found: Finding, model: LatentDiffusion, settings: VariationSettings,
     """The way to the noise, and then down from places near it."""
     noise = yield from found
     z = vary(noise.repeat(len(settings.seeds), 1, 1, 1), settings.seeds, amount=settings.amount)
-    yield from from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, start=(z, 0))
+    yield from from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, start=(z, 0)).steps()
 
 
 def _comparing(model: LatentDiffusion, settings: VariationSettings) -> Finish | None:

@@ -2,7 +2,7 @@ import pytest
 
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.errors import RequestError
-from ldm_lab.tasks import Environment, Origin, Provenance, RunRecord, TextToImageSettings
+from ldm_lab.tasks import AddNoise, Environment, Origin, Provenance, Recipe, RunRecord, TextToImageSettings
 from ldm_lab.tasks.provenance import spell_differences
 from ldm_lab.tasks.record import parse_record
 
@@ -41,6 +41,47 @@ def test_a_hostile_record_is_one_short_sentence(change, message):
     with pytest.raises(RequestError, match=message) as caught:
         parse_record(to_dict(RECORD) | change, source="x.png")
     assert len(str(caught.value)) <= 500
+
+
+def branched(depth):
+    """A record with so many ancestors, as JSON values."""
+    values = to_dict(RECORD)
+    for step in range(depth):
+        recipe = [{"kind": "noise", "amount": 0.5}]
+        values = to_dict(RECORD) | {"branch": {"step": step, "recipe": recipe, "parent": values}}
+    return values
+
+
+def test_a_branch_survives_json_with_all_that_it_comes_from():
+    record = parse_record(branched(3), source="x.png")
+    assert parse_record(to_dict(record), source="x.png") == record
+    assert record.branch.step == 2
+    assert record.branch.recipe == Recipe((AddNoise(amount=0.5),))
+    assert record.branch.parent.branch.parent.branch.parent == RECORD
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parent": None}, "x.png cannot be read as a run: a run is a mapping, this one a NoneType"),
+        ({"parent": to_dict(RECORD) | {"version": 2}}, "the run that it left has version 2, read are 1"),
+        ({"parent": to_dict(RECORD) | {"task": "video"}}, "there is no task 'video'"),
+        ({"step": -1}, "step is -1; it must be at least 0"),
+        ({"recipe": [{"kind": "exec"}]}, "an edit is of kind 'exec'"),
+        ({"more": 1}, "BranchRecord has no field more"),
+        (branched(101)["branch"], "it has more than 100 ancestors"),
+    ],
+)
+def test_a_hostile_branch_is_one_short_sentence(change, message):
+    values = branched(1)
+    with pytest.raises(RequestError, match=message) as caught:
+        parse_record(values | {"branch": values["branch"] | change}, source="x.png")
+    assert len(str(caught.value)) <= 500
+
+
+def test_a_branch_that_is_no_mapping():
+    with pytest.raises(RequestError, match="branch is 'x'"):
+        parse_record(to_dict(RECORD) | {"branch": "x"}, source="x.png")
 
 
 def test_versions_are_names_and_strings():

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.errors import CheckpointError, RequestError
-from ldm_lab.tasks import Origin, Run, TextToImageSettings, carry_out
+from ldm_lab.tasks import Branch, Origin, Paint, Recipe, Run, TextToImageSettings, carry_out
 from ldm_lab.tasks.picture import read_record
 from ldm_lab.tasks.record import parse_record
 
@@ -97,6 +97,15 @@ def test_notes_are_shown_and_escaped(tiny_model):
     text = carry_out(tiny_model, settings)._repr_html_()
     assert "never saw" in text
     assert "<script>" not in text
+
+
+def test_a_branch_says_what_it_left(tiny_model, run):
+    branch = Branch(parent=run, step=3, recipe=Recipe((Paint(value=1.5),)))
+    child = carry_out(tiny_model, run.settings, origin=Origin(name="tiny"), branch=branch)
+    text = child._repr_html_()
+    assert "<td>left another run</td><td>at step 3, Paint(" in text
+    assert "left another run" not in run._repr_html_()
+    assert child.record.branch.parent == run.record
 
 
 def test_an_opened_run_knows_its_settings_and_is_made_once(run):
