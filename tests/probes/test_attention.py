@@ -246,6 +246,11 @@ def test_what_the_steps_may_take_is_checked_at_the_first(tiny_model, begin):
         steps = begin(tiny_model)
         with pytest.raises(RequestError, match="takes 4,608 bytes, but max_bytes is 4,607; give a smaller size"):
             next(steps)
+    with record_cross_attention(tiny_model.unet, max_bytes=needed + 1) as recording:
+        list(begin(tiny_model))
+        steps = begin(tiny_model)  # another walk: what is kept already counts
+        with pytest.raises(RequestError, match="takes 9,216 bytes"):
+            next(steps)
     with record_cross_attention(tiny_model.unet, max_bytes=0, per_step=False) as recording:
         list(begin(tiny_model))
     assert recording.mean()
