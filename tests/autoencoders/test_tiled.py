@@ -58,16 +58,20 @@ def test_overlap_makes_seams_softer(local):
 
 
 @torch.no_grad()
-def test_a_scene_decoded_by_the_shipped_first_stage_keeps_the_stated_tolerance():
-    """A scene twice as large as those trained on; the errors sit at edges of shapes."""
+def test_scenes_decoded_by_the_shipped_first_stage_keep_the_stated_tolerance():
+    """Scenes twice as large as those trained on; tiles change little, and nothing for the worse."""
     from ldm_lab.checkpoints import load_autoencoder, locate_first_stage
     from ldm_lab.data.shape_scenes import ShapeScenes
 
     shipped = load_autoencoder(locate_first_stage("shapes-kl-f4")).eval()
-    z_raw = shipped.encode(ShapeScenes(size=128).images([0])).mode()
-    change = 127.5 * (decode_in_tiles(shipped, z_raw, size=24, overlap=8) - shipped.decode(z_raw)).abs()
-    assert change.mean() < 0.3
-    assert (change > 2).double().mean() < 0.01
+    x = ShapeScenes(size=128).images(range(4))
+    z_raw = shipped.encode(x).mode()
+    tiled, whole = decode_in_tiles(shipped, z_raw, size=24, overlap=8), shipped.decode(z_raw)
+    change = 127.5 * (tiled - whole).abs()
+    assert change.mean((1, 2, 3)).max() < 0.6
+    assert change.max() < 30
+    tiled_error, whole_error = ((made.clamp(-1, 1) - x).square().mean((1, 2, 3)) for made in (tiled, whole))
+    assert (tiled_error < whole_error).all()
 
 
 def test_impossible_tiles_are_named(autoencoder):
