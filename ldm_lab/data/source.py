@@ -66,16 +66,14 @@ class DataConfig:
         0, help="Seed of the built-in scenes, and of what varies among the emoji", minimum=0, maximum=2**32 - 1
     )
     complete_captions: float = setting(
-        0.0, help="Share of the built-in captions that mention everything", minimum=0.0, maximum=1.0
+        0.0,
+        help="Share of the captions of scenes that mention everything; others are as they are",
+        minimum=0.0,
+        maximum=1.0,
     )
 
     def __post_init__(self) -> None:
         check(self)
-        if self.complete_captions > 0 and (self.path is not None or self.world != "shapes"):
-            whose = "the emoji's" if self.world == "emoji" else "a folder's"
-            raise ConfigError(
-                f"complete_captions is {self.complete_captions}, but {whose} captions are what they are; make it 0"
-            )
         if self.flip and self.world == "emoji":
             raise ConfigError(
                 "flip is True, but emoji are mirrored by a rule, where the mirror image is as good; leave it False"

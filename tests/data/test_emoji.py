@@ -203,7 +203,5 @@ class TestAsDataOfARecipe:
 def test_flip_and_complete_captions_are_not_for_emoji():
     with pytest.raises(ConfigError, match="flip is True, but emoji are mirrored by a rule.*leave it False"):
         DataConfig(world="emoji", flip=True)
-    with pytest.raises(ConfigError, match="complete_captions is 0.5, but the emoji's captions are what they are"):
-        DataConfig(world="emoji", complete_captions=0.5)
     with pytest.raises(ConfigError, match="world is 'flowers'; expected one of shapes, emoji"):
         DataConfig(world="flowers")
