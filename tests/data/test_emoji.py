@@ -200,7 +200,7 @@ class TestAsDataOfARecipe:
         assert before["drawings"] != after["drawings"]
 
 
-def test_flip_and_complete_captions_are_not_for_emoji():
+def test_flip_is_not_for_emoji_and_worlds_have_names():
     with pytest.raises(ConfigError, match="flip is True, but emoji are mirrored by a rule.*leave it False"):
         DataConfig(world="emoji", flip=True)
     with pytest.raises(ConfigError, match="world is 'flowers'; expected one of shapes, emoji"):
