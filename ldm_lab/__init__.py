@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ldm_lab.autoencoders.config import AutoencoderConfig
     from ldm_lab.core.errors import LdmLabError
     from ldm_lab.model import LatentDiffusion, LatentDiffusionConfig
+    from ldm_lab.session import Session
     from ldm_lab.tasks import Pipeline, Run, TextToImageSettings
     from ldm_lab.unet import UNet, UNetConfig
 
@@ -25,6 +26,7 @@ __all__ = [
     "LdmLabError",
     "Pipeline",
     "Run",
+    "Session",
     "TextToImageSettings",
     "UNet",
     "UNetConfig",
@@ -41,6 +43,7 @@ _HOMES = {
     "LdmLabError": "ldm_lab.core.errors",
     "Pipeline": "ldm_lab.tasks",
     "Run": "ldm_lab.tasks",
+    "Session": "ldm_lab.session",
     "TextToImageSettings": "ldm_lab.tasks",
     "UNet": "ldm_lab.unet",
     "UNetConfig": "ldm_lab.unet",

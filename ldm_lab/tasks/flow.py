@@ -135,8 +135,7 @@ class Undertaking:
             f"to make {len(settings.image_names)} images of {settings.width} × {settings.height} at once"
         ):
             is_whole = self._walk(recorder, on_step)
-        decode = partial(_decode, self.plan.decode or self.model.decode, device=self.model.device)
-        images, remarks = _finish(self.plan, decode(self._result(recorder.last, is_whole)))
+        images, remarks = _finish(self.plan, self._to_pixels(self._result(recorder.last, is_whole)))
         shared = () if self.branch is None else self.branch.shared
         trajectory = (*shared, *recorder.steps)
         outcome = Outcome(
@@ -146,11 +145,22 @@ class Undertaking:
             stopped_after=None if is_whole else len(shared) + recorder.num_steps,
             provenance=provenance_of(self.model, self.origin),
             duration_sec=time.perf_counter() - self.begin,
-            decode=lambda z: _pictures(decode(z)),
+            decode=self.decode,
             stride=recorder.stride,
             branch=self.branch,
         )
         return Run(settings, lambda: outcome)
+
+    @property
+    def decode(self) -> Callable[[Tensor], list[Image.Image]]:
+        """Latents of this task (B, C, h, w) → images; it holds the model, and nothing of the walk."""
+        to_pixels = self._to_pixels
+        return lambda z: _pictures(to_pixels(z))
+
+    @property
+    def _to_pixels(self) -> Callable[[Tensor], Tensor]:
+        """Latents (B, C, h, w) → pixels on the CPU. uint8 (B, H, W, 3)"""
+        return partial(_decode, self.plan.decode or self.model.decode, device=self.model.device)
 
     def _walk(self, recorder: TrajectoryRecorder, on_step: OnStep | None) -> bool:
         """Keep all steps, until ``on_step`` stops them; whether it did not."""
@@ -187,7 +197,6 @@ def _left(model: LatentDiffusion, settings: TaskSettings, branch: Branch, origin
 
 
 def _decode(decode: Decode, z: Tensor, *, device: torch.device) -> Tensor:
-    """Scaled latents (B, C, h, w) → pixels on the CPU. uint8 (B, H, W, 3)"""
     with torch.inference_mode():
         pixels = in_batches(lambda part: to_uint8(decode(part)).cpu(), z.to(device))
     return pixels.clone()  # outside of the inference mode, so that it may be used in any way

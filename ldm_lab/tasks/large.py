@@ -69,7 +69,7 @@ def large_image(model: LatentDiffusion, settings: LargeImageSettings) -> Plan:
     """Make images larger than those of training."""
     wish = wish_of(model, settings)
     walk = from_noise(model, settings, cond=wish.cond, guidance=wish.guidance, denoiser=denoiser_of(model, settings))
-    return Plan(walk=walk, notes=wish.notes, decode=decode_of(model, settings))
+    return Plan(walk=walk, notes=wish.notes, decode=decode_of(model, settings), latent_scale=settings.latent_scale)
 
 
 def denoiser_of(model: LatentDiffusion, settings: LargeSettings) -> Denoiser:

@@ -26,6 +26,7 @@ class Plan:
         needs_gradients: Whether a step computes gradients.
         notes: What the user should know before the first step.
         decode: Scaled latents (B, C, h, w) → images (B, 3, H, W); None: as the model decodes.
+        latent_scale: How many times larger its latents are than those of the model; ``decode`` knows it.
         finish: Pixels as decoded, uint8 (B, H, W, 3) → those to keep, and what is to be said of them.
     """
 
@@ -35,6 +36,7 @@ class Plan:
     needs_gradients: bool = False
     notes: tuple[str, ...] = ()
     decode: Decode | None = None
+    latent_scale: float = 1.0
     finish: Finish | None = None
 
     def begin(self) -> Iterator[Step]:

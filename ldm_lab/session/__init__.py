@@ -1,0 +1,25 @@
+"""The engine under notebook, web page and scripts: jobs, events, previews, runs that branch. It knows no interface."""
+
+from ldm_lab.session.compare import count_common_steps, diff_settings
+from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Started, Stepped, Stopped
+from ldm_lab.session.job import Job
+from ldm_lab.session.preview import linear_preview_of
+from ldm_lab.session.session import Session
+from ldm_lab.session.tree import RunTree
+
+__all__ = [
+    "Event",
+    "Failed",
+    "Finished",
+    "Frame",
+    "Job",
+    "LastEvent",
+    "RunTree",
+    "Session",
+    "Started",
+    "Stepped",
+    "Stopped",
+    "count_common_steps",
+    "diff_settings",
+    "linear_preview_of",
+]
