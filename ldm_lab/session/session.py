@@ -37,6 +37,9 @@ class Session:
         name: What the model is called.
         trajectory_bytes: Budget of a run's trajectory; beyond it a note says how it was kept.
         frames_per_second: At most so many previews are made.
+
+    Raises:
+        RequestError: If a number is not above 0.
     """
 
     def __init__(
@@ -46,6 +49,10 @@ class Session:
         trajectory_bytes: int = MAX_TRAJECTORY_BYTES,
         frames_per_second: float = FRAMES_PER_SECOND,
     ) -> None:
+        if not (trajectory_bytes > 0 and frames_per_second > 0):
+            raise RequestError(
+                f"trajectory_bytes is {trajectory_bytes}, frames_per_second {frames_per_second}; both must be above 0"
+            )
         self.name = model.name
         self.trajectory_bytes = trajectory_bytes
         self.frames_per_second = frames_per_second

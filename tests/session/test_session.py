@@ -528,6 +528,12 @@ class TestBranches:
         assert_same_run(again, run)
 
 
+@pytest.mark.parametrize("values", [{"trajectory_bytes": 0}, {"frames_per_second": 0}, {"frames_per_second": -1.0}])
+def test_budgets_are_above_zero(pipeline, values):
+    with pytest.raises(RequestError, match="both must be above 0"):
+        Session(pipeline, **values)
+
+
 class TestClose:
     def test_the_thread_ends_and_the_model_is_let_go(self, make_tiny_model, settings):
         model = make_tiny_model()

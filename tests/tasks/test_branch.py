@@ -163,6 +163,18 @@ class TestChanges:
         before = leave(pipeline, child, 1, sampler="ddim")
         assert_same(before, run)
 
+    def test_what_was_predicted_before_the_sampler_changed_does_not_count(self, pipeline):
+        """Heun's positions 0 to 7 and DDIM's 4 and 5: where DDIM's were rounded, Heun's must not take their place."""
+        run = pipeline.carry_out(ask(sampler="heun"))
+        branch = Branch(parent=run, step=8)
+        settings = dataclasses.replace(run.settings, sampler="ddim")
+        exact = pipeline.carry_out(settings, branch=branch)
+        rounded = pipeline.prepare(settings, branch=branch).carry_out(trajectory_bytes=6000)
+        assert [step.index for step in rounded.trajectory[8:]] == [4, 5]
+        assert rounded.trajectory[8].z_t.dtype == torch.half
+        again = leave(pipeline, rounded, 9)
+        assert torch.equal(again.trajectory[9].z_next, exact.trajectory[9].z_next)
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
