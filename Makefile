@@ -13,7 +13,7 @@ BIN := .venv/bin
 # What a target needs installed; extras are those of pyproject.toml.
 EXTRAS_demo :=
 EXTRAS_bench := [metrics]
-EXTRAS_test := [metrics,text,dev]
+EXTRAS_test := [all]
 EXTRAS_lab  := [notebook,app,metrics,text]
 
 .PHONY: demo test lint format bench lab clean
