@@ -191,7 +191,8 @@ def nearest_code(tokens: Tensor, codes: Tensor, *, max_elements: int = 1 << 22) 
     tokens, codes = tokens.to(dtype), codes.to(dtype)
     half_norms = 0.5 * codes.square().sum(dim=1)
     rows = max(1, max_elements // len(codes))
-    return torch.cat([(half_norms - part @ codes.T).argmin(dim=1) for part in tokens.split(rows)])
+    with torch.autocast(tokens.device.type, enabled=False):
+        return torch.cat([(half_norms - part @ codes.T).argmin(dim=1) for part in tokens.split(rows)])
 
 
 def codebook_use(indices: Tensor, num_codes: int) -> dict[str, Tensor]:

@@ -183,6 +183,16 @@ def test_half_precision_is_searched_in_single():
     assert (nearest_code(tokens, codes) == expected).float().mean() > 0.99  # bfloat16 codes make some true ties
 
 
+def test_autocast_does_not_reach_the_search():
+    generator = torch.Generator().manual_seed(0)
+    tokens, codes = torch.randn(200, 4, generator=generator), torch.randn(500, 4, generator=generator)
+    expected = nearest_code(tokens, codes)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(nearest_code(tokens, codes), expected)
+        rounded = (0.5 * codes.square().sum(1) - tokens @ codes.T).argmin(1)
+    assert not torch.equal(rounded, expected)  # negative control: in 16 bits other codes are nearest
+
+
 def test_the_distance_matrix_is_never_whole():
     tokens, codes, max_elements = torch.randn(300, 2), torch.randn(100, 2), 1000
     with LargestTensor() as sliced:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ldm_lab.nn.attention import Attention, SelfAttention2d
+from ldm_lab.nn.attention import Attention, DotProduct, SelfAttention2d
 
 
 @pytest.fixture
@@ -31,6 +31,21 @@ def test_it_is_pytorchs_attention(draw):
     tokens, context = draw(2, 5, 8), draw(2, 3, 6)
     expected = theirs(tokens, context, context, need_weights=False)[0]
     torch.testing.assert_close(ours(tokens, ours.keys_values(context)), expected, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [3, 300])  # written out, and through the fused kernel
+def test_training_in_bf16_is_the_formula_too(draw, side):
+    drawn = [draw(2, 2, side, 4).bfloat16().requires_grad_() for _ in range(3)]
+    exact = [tensor.detach().double().requires_grad_() for tensor in drawn]
+    out = DotProduct()(*drawn)
+    expected = torch.softmax(exact[0] @ exact[1].mT / 4**0.5, dim=-1) @ exact[2]
+    rounding = {"rtol": 0.0, "atol": 0.02}  # three products of numbers with 8 bits
+    torch.testing.assert_close(out.double(), expected, **rounding)
+    slope = draw(*out.shape)
+    (out.double() * slope).sum().backward()
+    (expected * slope).sum().backward()
+    for ours, theirs in zip(drawn, exact, strict=True):
+        torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=0.05, atol=0.05)
 
 
 def test_the_formula(draw):
