@@ -1,5 +1,6 @@
 """The engine under notebook, web page and scripts: jobs, events, previews, runs that branch. It knows no interface."""
 
+from ldm_lab.session.code import given_values, python_of, spell_call
 from ldm_lab.session.compare import count_common_steps, diff_settings
 from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Started, Stepped, Stopped
 from ldm_lab.session.job import Job
@@ -21,5 +22,8 @@ __all__ = [
     "Stopped",
     "count_common_steps",
     "diff_settings",
+    "given_values",
     "linear_preview_of",
+    "python_of",
+    "spell_call",
 ]

@@ -1,6 +1,8 @@
 import threading
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ldm_lab.core.errors import RequestError
 from ldm_lab.session import Session
@@ -70,3 +72,9 @@ def refusing():
         raise RequestError("no, because the test says so")
 
     return refuse
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """A picture of the size that tiny models make."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
