@@ -3,12 +3,15 @@
 from ldm_lab.session.code import given_values, python_of, spell_call
 from ldm_lab.session.compare import count_common_steps, diff_settings
 from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Started, Stepped, Stopped
+from ldm_lab.session.grid import Axis, CellStore, axis_names, cells_of
 from ldm_lab.session.job import Job
 from ldm_lab.session.preview import linear_preview_of
 from ldm_lab.session.session import Session
 from ldm_lab.session.tree import RunTree
 
 __all__ = [
+    "Axis",
+    "CellStore",
     "Event",
     "Failed",
     "Finished",
@@ -20,6 +23,8 @@ __all__ = [
     "Started",
     "Stepped",
     "Stopped",
+    "axis_names",
+    "cells_of",
     "count_common_steps",
     "diff_settings",
     "given_values",
