@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 import torch
 
+pytest_plugins = ["emoji_stand_in"]  # from tests/stand_ins; rooms to the right of data need it too
 torch.set_num_threads(1)  # toy sizes: more threads cost more than they bring, and sums would depend on the machine
 hypothesis.settings.register_profile("ldm_lab", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("ldm_lab")

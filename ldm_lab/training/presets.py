@@ -206,6 +206,47 @@ def _on_shapes(
     )
 
 
+def emoji_kl_f4() -> AutoencoderRecipe:
+    """The first stage of the emoji: 64 px → 16×16×4, with latents that look like small pictures (5 MB in 16 bits).
+
+    Widths are multiples of 32, which a processor's bf16 instructions (AMX) take at once: with ``precision bf16`` a step
+    takes a third of the time of fp32 there.
+    """
+    recipe = shapes_kl_f4()
+    return replace(
+        recipe,
+        data=DataConfig(world="emoji", crop=32),
+        autoencoder=replace(recipe.autoencoder, channels=32, channel_mult=(1, 2, 4)),
+        objective=replace(recipe.objective, half_size_weight=0.25, regularisation_weight=1e-3),
+        training=replace(recipe.training, num_steps=12_000, precision="bf16", save_every=500, sheet_every=500),
+    )
+
+
+def emoji_vq_f4() -> AutoencoderRecipe:
+    """64 px → 16×16 codes out of 1024: a drawing in 256 numbers of 10 bits."""
+    return _with_codebook(emoji_kl_f4(), num_codes=1024)
+
+
+def emoji_text() -> DiffusionRecipe:
+    """Emoji from what is said of them: names, keywords, or both (23 MB in 16 bits).
+
+    The vector of the prompt scales features and meets coordinates, as in ``shapes_text``. There are as many drawings
+    as words, and every one has to be kept: hence the width. Drawings come ten times in the store of latents, each time
+    placed anew.
+    """
+    text = TextTransformerConfig(
+        vocab_size=4096, max_tokens=32, width=192, depth=3, num_heads=6, head_channels=32, pooled=True
+    )
+    recipe = _on_shapes(text, context_dim=192, tells_places=True)
+    return replace(
+        recipe,
+        data=DataConfig(world="emoji"),
+        first_stage="emoji-kl-f4",
+        unet=replace(recipe.unet, channels=96),
+        training=replace(recipe.training, num_steps=30_000, precision="bf16", save_every=500, sheet_every=1000),
+    )
+
+
 def own_autoencoder() -> AutoencoderRecipe:
     """A first stage for a folder of pictures: the paper's losses at a size that a laptop bears.
 
@@ -248,6 +289,8 @@ AUTOENCODERS: dict[str, Callable[[], AutoencoderRecipe]] = {
     "shapes-kl-f8": shapes_kl_f8,
     "shapes-vq-f4": shapes_vq_f4,
     "shapes-vq-f8": shapes_vq_f8,
+    "emoji-kl-f4": emoji_kl_f4,
+    "emoji-vq-f4": emoji_vq_f4,
     "own": own_autoencoder,
 }
 DIFFUSION: dict[str, Callable[[], DiffusionRecipe]] = {
@@ -258,6 +301,7 @@ DIFFUSION: dict[str, Callable[[], DiffusionRecipe]] = {
     "shapes-semantic": shapes_semantic,
     "shapes-sr4": shapes_sr4,
     "shapes-inpaint": shapes_inpaint,
+    "emoji-text": emoji_text,
     "own": own_diffusion,
 }
 PRESET_OF_TASK: dict[Task, str] = {  # on the built-in world

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ldm_lab.core.errors import MissingDependencyError
+from ldm_lab.data import emoji_catalogue
 from ldm_lab.data.draws import integer
 from ldm_lab.data.emoji_catalogue import open_catalogue
 from ldm_lab.data.emoji_files import find_emoji_files
@@ -116,6 +117,13 @@ def draw():
 def tiny_catalogue(emoji_folder):
     """The stand-in, opened."""
     return open_catalogue(find_emoji_files(emoji_folder), stand_in)
+
+
+@pytest.fixture
+def stand_in_emoji(emoji_folder, monkeypatch):
+    """Every data set of emoji that is opened during the test draws the stand-in."""
+    monkeypatch.setattr(emoji_catalogue, "EmojiFont", lambda path: stand_in)
+    monkeypatch.setenv("LDM_LAB_EMOJI", str(emoji_folder))
 
 
 @pytest.fixture(scope="session")
