@@ -13,7 +13,7 @@ from ldm_lab.checkpoints.folder import explained
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.runtime import choose_device
 from ldm_lab.tasks import Branch, Origin, Outcome, Pipeline, Run, RunRecord
-from ldm_lab.tasks.picture import read_record
+from ldm_lab.tasks.picture import name_of, read_record
 from ldm_lab.tasks.provenance import spell_differences
 from ldm_lab.tasks.record import parse_record
 
@@ -40,14 +40,14 @@ def load(name_or_folder: str | Path, *, device: str = "auto") -> Pipeline:
         return Pipeline(model, origin=origin, defaults=checkpoint.entry("defaults"))
 
 
-def open_run(png: str | Path, *, model: Pipeline | str | Path | None = None) -> Run:
+def open_run(png: str | Path | bytes, *, model: Pipeline | str | Path | None = None) -> Run:
     """Open the run that a PNG carries.
 
     Its settings are there at once. When the images are first asked for, they are made again: bit for bit, if model,
     versions and device are the same; what differs is said in the run's notes.
 
     Args:
-        png: An image that a run saved.
+        png: An image that a run saved: a file, or the content of one.
         model: The model to use, a name or a folder; None takes the shipped one that the picture names.
 
     Raises:
@@ -55,7 +55,7 @@ def open_run(png: str | Path, *, model: Pipeline | str | Path | None = None) -> 
         RequestError: If the run cannot be read.
     """
     image, values = read_record(png)
-    record = parse_record(values, source=str(png))
+    record = parse_record(values, source=name_of(png))
     return Run(record.settings, lambda: _make_again(record, image, model), recorded=record.provenance)
 
 

@@ -101,6 +101,14 @@ class TestOpenRun:
         opened = lab.open_run(str(png), model=model)
         assert opened.images[2].tobytes() == run.images[2].tobytes()
 
+    def test_the_content_of_a_file_will_do_and_has_no_name(self, png, run, pipeline):
+        content = png.read_bytes()
+        opened = lab.open_run(content, model=pipeline)
+        assert opened.settings == run.settings
+        assert opened.notes[-1] == "the picture made again equals the file bit for bit"
+        with pytest.raises(ImageError, match="^the image is truncated"):
+            lab.open_run(content[:60])
+
     def test_a_partial_run_is_made_again_as_far_as_it_went(self, pipeline, tmp_path):
         run = pipeline.text_to_image("a star", num_steps=5, on_step=lambda step: step.index < 2)
         run.images[0].save(tmp_path / "x.png")

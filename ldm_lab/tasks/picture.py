@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,8 +36,8 @@ class RunImage(Image.Image):
         super().save(fp, format, **({"pnginfo": pnginfo} | params))
 
 
-def read_record(png: str | Path) -> tuple[Image.Image, dict[str, Any]]:
-    """Pixels and record of a picture that a ``RunImage`` saved.
+def read_record(png: str | Path | bytes) -> tuple[Image.Image, dict[str, Any]]:
+    """Pixels and record of a picture that a ``RunImage`` saved, from a file or from the content of one.
 
     Returns:
         The RGB image without metadata, and the record, which is JSON and nothing more is known about it.
@@ -44,27 +45,32 @@ def read_record(png: str | Path) -> tuple[Image.Image, dict[str, Any]]:
     Raises:
         ImageError: If the file is no picture, carries no record, or one that cannot be read.
     """
-    image = read_image(png)
-    with Image.open(png) as file:
+    image, name = read_image(png), name_of(png)
+    with Image.open(BytesIO(png) if isinstance(png, bytes) else png) as file:
         text = file.info.get(KEY)
     if not isinstance(text, str):
         raise ImageError(
-            f"{png} carries no settings; open a PNG that ldm_lab saved, not a screenshot or a converted copy"
+            f"{name} carries no settings; open a PNG that ldm_lab saved, not a screenshot or a converted copy"
         )
-    _check_length(text, png)
+    _check_length(text, name)
     try:
-        record = parse_json(str(text), source=f"the settings in {png}", max_bytes=MAX_CHARACTERS)
+        record = parse_json(str(text), source=f"the settings in {name}", max_bytes=MAX_CHARACTERS)
     except CheckpointFormatError as error:
         raise ImageError(str(error)) from error
     if not isinstance(record, dict):
-        raise ImageError(f"the settings in {png} are a {type(record).__name__}, expected a mapping")
+        raise ImageError(f"the settings in {name} are a {type(record).__name__}, expected a mapping")
     return image, record
 
 
-def _check_length(text: str, png: str | Path) -> None:
+def name_of(png: str | Path | bytes) -> str:
+    """What messages call a picture."""
+    return "the picture" if isinstance(png, bytes) else str(png)
+
+
+def _check_length(text: str, name: str) -> None:
     """A record is a few dozen values and perhaps two long strings, which are pictures."""
     if len(text) > MAX_CHARACTERS:
-        raise ImageError(f"{png} carries {len(text)} characters of settings, at most {MAX_CHARACTERS} are read")
+        raise ImageError(f"{name} carries {len(text)} characters of settings, at most {MAX_CHARACTERS} are read")
     marks = sum(map(text.count, ",[{"))
     if marks > MAX_MARKS:
-        raise ImageError(f"{png} carries settings with {marks} commas and brackets, at most {MAX_MARKS} are read")
+        raise ImageError(f"{name} carries settings with {marks} commas and brackets, at most {MAX_MARKS} are read")
