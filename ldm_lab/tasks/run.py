@@ -130,12 +130,16 @@ class Run:
 
         Of a walk without steps, the image.
         """
+        frames = [frame for _, frame in self.frames(index, num_frames=num_frames)]
+        return images.strip(frames or [self.images[index]])
+
+    def frames(self, index: int = 0, *, num_frames: int = 8) -> list[tuple[Step, Image.Image]]:
+        """Some steps, evenly spaced, each with z_0 of image ``index`` as predicted there, decoded."""
         count = len(self.settings.image_names)
         if not 0 <= index < count:
             raise RequestError(f"there is no image {index}; the run has {count}, counted from 0")
-        latents = [step.z_0_pred[index] for step in _spread(self.trajectory, num_frames)]
-        frames = [frame for latent in latents for frame in self.outcome.decode(latent[None])]
-        return images.strip(frames or [self.images[index]])
+        steps = _spread(self.trajectory, num_frames)
+        return [(step, self.outcome.decode(step.z_0_pred[index][None])[0]) for step in steps]
 
     def save(self, folder: str | Path) -> Path:
         """Write images, sheet, strip of the first image, and ``run.json``; files of the same names are replaced.

@@ -123,3 +123,10 @@ def test_an_opened_run_knows_its_settings_and_is_made_once(run):
     assert (opened.notes, opened.partial, len(opened.trajectory)) == (run.notes, False, 12)
     assert calls == [1]
     assert repr(opened) == repr(run)
+
+
+def test_frames_come_with_their_steps(run):
+    frames = run.frames(1, num_frames=2)
+    assert [step for step, _ in frames] == [run.trajectory[0], run.trajectory[-1]]
+    last = run.outcome.decode(run.trajectory[-1].z_0_pred[1:])[0]
+    assert frames[-1][1].tobytes() == last.tobytes()
