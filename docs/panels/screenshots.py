@@ -1,0 +1,73 @@
+"""Take the screenshots of this folder: every panel in a real JupyterLab, at two widths, light and dark.
+
+    python -m docs.panels.screenshots [NAME …]
+
+A panel to be shown is an entry of ``PANELS``: cells that open it, the last one showing it, and what to wait for.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.browser.jupyter import Notebook, chromium, jupyter_lab
+
+FOLDER = Path(__file__).parent
+WIDTHS = (1280, 900)
+HEIGHT = 1400  # enough for the tallest panel; the picture is cut to the panel
+
+SETUP = """
+import ldm_lab as lab
+from ldm_lab.widgets import *
+session = lab.Session(lab.load("shapes-text"))
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shot:
+    """How a panel is shown.
+
+    Attributes:
+        cells: Python after ``SETUP``; the value of the last one is the panel.
+        ready: A Python expression that is true when there is something to see.
+        prepare: JavaScript that is carried out in the page before the picture is taken, such as a click.
+    """
+
+    cells: tuple[str, ...]
+    ready: str = "True"
+    prepare: str = ""
+
+
+PANELS: dict[str, Shot] = {}
+
+
+def take(name: str, shot: Shot) -> list[str]:
+    """Write the screenshots of one panel; what the console says of errors."""
+    with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as url, chromium() as browser:
+        notebook = Notebook.open(browser, url, Path(folder), [SETUP, *shot.cells], size=(WIDTHS[0], HEIGHT))
+        notebook.command("application:toggle-left-area")
+        notebook.run_all()
+        notebook.wait_until(shot.ready)
+        if shot.prepare:
+            notebook.page.evaluate(shot.prepare)
+        for dark in (False, True):
+            notebook.set_theme(dark=dark)
+            for width in WIDTHS:
+                notebook.page.set_viewport_size({"width": width, "height": HEIGHT})
+                notebook.page.wait_for_timeout(1500)  # until everything is laid out and drawn anew
+                path = FOLDER / f"{name}-{width}-{'dark' if dark else 'light'}.png"
+                notebook.page.locator(".ldm-panel").last.screenshot(path=path)
+        return [f"{name}: {error}" for error in notebook.errors]
+
+
+def main() -> None:
+    """Take the screenshots of the panels that are named, or of all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PANELS)}")
+    names = parser.parse_args().names or PANELS
+    sys.exit("\n".join(error for name in names for error in take(name, PANELS[name])) or 0)
+
+
+if __name__ == "__main__":
+    main()

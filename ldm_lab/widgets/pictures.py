@@ -1,0 +1,87 @@
+"""Views of pictures: one that changes often, many to scrub through, two to compare."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import traitlets
+from PIL import Image
+
+from ldm_lab.viz import Sprites
+from ldm_lab.widgets.browser_view import BrowserView, script, style
+
+
+def png_of_image(image: Image.Image) -> bytes:
+    """A picture without loss, and without the record that it may carry."""
+    buffer = BytesIO()
+    Image.Image.save(image, buffer, "PNG")
+    return buffer.getvalue()
+
+
+class FrameView(BrowserView):
+    """A picture that changes often. Frames are delivered; the final picture is state, and stays in the notebook."""
+
+    _esm = script("frame_view")
+    _css = style("frame_view")
+
+    alt = traitlets.Unicode("", help="What the picture shows, for those who cannot see it.").tag(sync=True)
+    width = traitlets.Int(384, help="Pixels on the screen; narrower where there is less room.").tag(sync=True)
+    still = traitlets.Bytes(b"", help="PNG of the final picture.").tag(sync=True)
+
+    def paint(self, jpeg: bytes) -> None:
+        """Show a frame, such as that of ``Frame`` events."""
+        self.deliver("frame", [jpeg], mime="image/jpeg")
+
+    def settle(self, image: Image.Image, *, alt: str = "") -> None:
+        """Show the final picture, which is kept."""
+        self.withdraw("frame")
+        self.alt = alt
+        self.still = b""  # so that it is shown also if it is the same as before and frames came between
+        self.still = png_of_image(image)
+
+
+class CompareSlider(BrowserView):
+    """Two pictures on one place, and a slider that moves the border between them; the kernel is not asked."""
+
+    _esm = script("compare_slider")
+    _css = style("compare_slider")
+
+    before_name = traitlets.Unicode("before").tag(sync=True)
+    after_name = traitlets.Unicode("after").tag(sync=True)
+    width = traitlets.Int(384, help="Pixels on the screen; narrower where there is less room.").tag(sync=True)
+
+    def compare(self, before: Image.Image, after: Image.Image) -> None:
+        """Show two pictures of one size, without loss."""
+        self.deliver("pair", [png_of_image(before), png_of_image(after)], mime="image/png")
+
+
+class Scrubber(BrowserView):
+    """Frames on one or several sheets, scrubbed in the browser: slider, arrow keys, play. The kernel is not asked."""
+
+    _esm = script("scrubber")
+    _css = style("scrubber")
+
+    labels = traitlets.List(traitlets.Unicode(), help="What each frame is.").tag(sync=True)
+    index = traitlets.Int(0, help="The frame that is shown first; with reports, where the slider was let go.").tag(
+        sync=True
+    )
+    reports = traitlets.Bool(False, help="Whether the kernel is told where the slider is let go.").tag(sync=True)
+    width = traitlets.Int(384, help="Pixels on the screen; narrower where there is less room.").tag(sync=True)
+
+    def show(self, sheets: dict[str, Sprites], labels: Sequence[str]) -> None:
+        """Show sheets by their names, all of the same frames.
+
+        Args:
+            sheets: One or more; several can be chosen between.
+            labels: What each frame is, such as "step 3, t = 700".
+        """
+        first = next(iter(sheets.values()))
+        self.labels = list(labels)
+        self.deliver(
+            "sheets",
+            [sheet.data for sheet in sheets.values()],
+            sheets=list(sheets),
+            columns=first.columns,
+            width=first.width,
+            height=first.height,
+            count=len(first.indices),
+        )

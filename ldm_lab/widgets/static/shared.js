@@ -1,0 +1,46 @@
+// What every view shares; it stands before the view's own code in one module.
+
+/** An element with attributes and children; attributes that begin with "on" are listeners. */
+function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/** Call handlers[topic](content, buffers) for what the kernel delivers beside the synced state; returns how to end it.
+ *  The kernel is asked to deliver again what it has, because a view may open long after. */
+function receive(model, handlers) {
+  const listener = (content, buffers) => handlers[content.topic]?.(content, buffers ?? []);
+  model.on("msg:custom", listener);
+  model.send({ topic: "ready" });
+  return () => model.off("msg:custom", listener);
+}
+
+/** Call a function now and whenever one of the traits changes; returns how to end it. */
+function follow(model, traits, update) {
+  const events = traits.map((name) => `change:${name}`).join(" ");
+  model.on(events, update);
+  update();
+  return () => model.off(events, update);
+}
+
+/** Show bytes in an <img>; what was shown before is freed. */
+function showBytes(image, bytes, mime) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
+  image.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+  image.src = url;
+}
+
+/** Bytes as a picture that a canvas can draw. */
+function decodeBytes(bytes, mime) {
+  return createImageBitmap(new Blob([bytes], { type: mime }));
+}
+
+/** What a render function returns: ends everything that was begun. */
+function endAll(...ends) {
+  return () => ends.forEach((end) => end());
+}

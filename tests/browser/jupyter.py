@@ -1,0 +1,223 @@
+"""A real JupyterLab and a real browser: what the browser tests, the screenshots and the measurements open panels in.
+
+with jupyter_lab(folder) as url, chromium() as browser:
+    notebook = Notebook.open(browser, url, folder, cells=["…"])
+    notebook.run_all()
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import nbformat
+
+START_SEC = 120.0
+RUN_MSEC = 120_000  # of tests that would otherwise hang; nothing is measured by it
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-sandbox",  # the pages are our own, and containers do not permit the sandbox
+)
+# What Lab itself says on its console, without any panel.
+KNOWN_NOISE = ("favicon", "Download the React DevTools", "net::ERR_INTERNET_DISCONNECTED")
+
+
+def find_chromium() -> str | None:
+    """The machine's own Chromium; None: there is none."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
+@contextlib.contextmanager
+def jupyter_lab(folder: Path) -> Iterator[str]:
+    """Start JupyterLab on a free port of this machine alone, with nobody's settings; yields its address."""
+    port = _free_port()
+    config = folder / ".jupyter"
+    _ask_for_no_news(config / "jupyterlab_settings_dir")
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    own = {name: str(config / name.lower()) for name in names}
+    environment = os.environ | own | {"IPYTHONDIR": str(config / "ipython"), "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTEST_CURRENT_TEST", None)  # panels raise under pytest, and here a person looks at them
+    options = [
+        *("--no-browser", "--allow-root", "--expose-app-in-browser", "--ip=127.0.0.1", f"--port={port}"),
+        *("--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}"),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=None",
+    ]
+    with (folder / "jupyter.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_for(url, server, folder / "jupyter.log")
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser without a window, by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@dataclass(eq=False)
+class Notebook:
+    """A notebook that is open in JupyterLab.
+
+    Attributes:
+        page: Playwright's page.
+        errors: What was said on the console as an error.
+        sent: Messages that went to the kernel, as they come.
+    """
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    sent: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls,
+        browser: Any,
+        url: str,
+        folder: Path,
+        cells: Sequence[str],
+        *,
+        name: str = "test",
+        size: tuple[int, int] = (1280, 900),
+    ) -> Self:
+        """Write a notebook of code cells and open it; nothing is run yet.
+
+        Args:
+            browser: Of ``chromium``.
+            url: Of ``jupyter_lab``.
+            folder: That JupyterLab was started with.
+            cells: Their code.
+            name: Of the file.
+            size: Of the window, in pixels.
+        """
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+        opened = cls(page)
+        page.on("console", opened._hear)
+        page.on("pageerror", lambda error: opened.errors.append(str(error)))
+        page.on("websocket", opened._listen_in)
+        page.goto(f"{url}/lab/tree/{name}.ipynb?reset", wait_until="domcontentloaded", timeout=RUN_MSEC)
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=RUN_MSEC)
+        page.wait_for_function(KERNEL_IS_READY, timeout=RUN_MSEC)
+        return opened
+
+    def run_all(self) -> None:
+        """Run all cells, and wait until the kernel has done them; work of panels goes on."""
+        self.command("notebook:run-all-cells")
+        self.page.wait_for_function(
+            """() => {
+                const prompts = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell .jp-InputPrompt")];
+                return prompts.length > 0 && prompts.every((one) => /\\[\\d+\\]/.test(one.textContent));
+            }""",
+            timeout=RUN_MSEC,
+        )
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a Python expression in the kernel, which must be plain: numbers, words, lists."""
+        text = self.page.evaluate(ASK_KERNEL, f"print(__import__('json').dumps({expression}))")
+        return json.loads(text)
+
+    def wait_until(self, expression: str) -> None:
+        """Wait until a Python expression is true in the kernel; what the browser sends takes a moment to arrive."""
+        end = time.monotonic() + RUN_MSEC / 1000
+        while not self.evaluate(f"bool({expression})"):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{expression} did not become true")
+            self.page.wait_for_timeout(50)
+
+    def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
+        """Carry out a command of JupyterLab; what it returns may come late and is not waited for."""
+        self.page.evaluate(
+            "([name, arguments]) => { window.jupyterapp.commands.execute(name, arguments); }", [name, arguments or {}]
+        )
+
+    def set_theme(self, *, dark: bool) -> None:
+        """Light or dark."""
+        self.command("apputils:change-theme", {"theme": f"JupyterLab {'Dark' if dark else 'Light'}"})
+        self.page.wait_for_selector(f'body[data-jp-theme-light="{str(not dark).lower()}"]', timeout=RUN_MSEC)
+
+    def close(self) -> None:
+        """Close the page; its kernel ends with JupyterLab."""
+        self.page.close()
+
+    def _listen_in(self, socket: Any) -> None:
+        if "/api/kernels/" in socket.url:
+            socket.on("framesent", lambda message: self.sent.append(message))
+
+    def _hear(self, message: Any) -> None:
+        if message.type == "error" and not any(noise in message.text for noise in KNOWN_NOISE):
+            self.errors.append(message.text)
+
+
+ASK_KERNEL = """async (code) => {
+    const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
+    let text = "";
+    const future = kernel.requestExecute({ code, store_history: false });
+    future.onIOPub = ({ content, header }) => {
+        if (header.msg_type === "stream") text += content.text;
+        if (header.msg_type === "error") text = JSON.stringify(`${content.ename}: ${content.evalue}`);
+    };
+    await future.done;
+    return text;
+}"""
+
+
+# A kernel that is idle before it is connected would let go of what it is asked to run.
+KERNEL_IS_READY = """() => {
+    const session = window.jupyterapp?.shell.currentWidget?.context?.sessionContext;
+    const kernel = session?.session?.kernel;
+    return session?.isReady && kernel?.connectionStatus === "connected" && kernel.status === "idle";
+}"""
+
+
+def _ask_for_no_news(settings: Path) -> None:
+    """Lab would ask in a corner of the page whether it may fetch news."""
+    path = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"fetchNews": "false"}')
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + START_SEC
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            raise RuntimeError(f"JupyterLab ended: {log.read_text()[-2000:]}")
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{url}/api", timeout=5).close()
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"JupyterLab did not answer within {START_SEC} s: {log.read_text()[-2000:]}")
