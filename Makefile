@@ -1,7 +1,7 @@
 # One command for each thing people do here. Every target sets up .venv the first time and is quick afterwards.
 #
 #   make demo PROMPT="a large red circle left of a small blue star on white"
-#   make test [ARGS="-k seeding"]    make lint    make format    make bench    make lab
+#   make test [ARGS="-k seeding"]    make lint    make format    make bench    make lab    make studio
 
 PYTHON ?= python3
 PROMPT ?= a large red circle left of a small blue star on a white background
@@ -15,8 +15,9 @@ EXTRAS_demo :=
 EXTRAS_bench := [metrics]
 EXTRAS_test := [all]
 EXTRAS_lab  := [notebook,app,metrics,text]
+EXTRAS_studio := [app,metrics,text]
 
-.PHONY: demo test lint format bench lab clean
+.PHONY: demo test lint format bench lab studio clean
 
 demo: .venv/.ready-demo
 	$(BIN)/ldm-lab generate "$(PROMPT)" --output "$(OUT)"
@@ -38,6 +39,9 @@ bench: .venv/.ready-bench
 
 lab: .venv/.ready-lab
 	$(BIN)/jupyter lab
+
+studio: .venv/.ready-studio
+	$(BIN)/ldm-lab studio $(ARGS)
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist

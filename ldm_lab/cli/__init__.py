@@ -39,6 +39,7 @@ COMMANDS = {
         "ldm_lab.cli.evaluate", "evaluate", "Measure a first stage or a text model; write tables and sheets."
     ),
     "bench": Command("ldm_lab.cli.bench", "bench", "Time ldm_lab against diffusers on this machine."),
+    "studio": Command("ldm_lab.cli.studio", "studio", "Open the web page: create, inpaint, look inside, compare."),
     "doctor": Command(
         "ldm_lab.cli.doctor", "doctor", "Check device, packages and models; say how to mend what is amiss."
     ),

@@ -2,14 +2,11 @@
 
 import shlex
 import sys
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ldm_lab.core.errors import MissingDependencyError
+from ldm_lab.cli.checkout import import_from_checkout
 from ldm_lab.evaluation.report import circumstances, render, write_report
-
-ROOT = Path(__file__).parents[2]
 
 
 def bench(
@@ -44,16 +41,9 @@ def bench(
 
 
 def load_benchmark() -> ModuleType:
-    """The benchmark of the repository that this package was installed from in place.
+    """The benchmark of the repository.
 
     Raises:
         MissingDependencyError: If the package was installed alone.
     """
-    if not (ROOT / "benchmarks").is_dir():
-        raise MissingDependencyError(
-            f"the benchmark is no part of the installed package, and {ROOT} has no folder benchmarks; "
-            "clone the repository and pip install -e . there"
-        )
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
-    return import_module("benchmarks.bench")
+    return import_from_checkout("benchmarks.bench", what="the benchmark")

@@ -8,6 +8,7 @@ import torch
 
 from ldm_lab import cli
 from ldm_lab.cli import bench as command
+from ldm_lab.cli import checkout
 from ldm_lab.core.errors import MissingDependencyError, RequestError
 from ldm_lab.evaluation.report import circumstances, render
 
@@ -163,6 +164,6 @@ def test_a_mistake_is_one_sentence(tiny_folder, rows, rounds, sentence):
 
 
 def test_without_the_repository_the_command_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
     with pytest.raises(MissingDependencyError, match="clone the repository"):
         command.load_benchmark()

@@ -1,0 +1,10 @@
+"""Pages for the browser: they edit settings and show runs, and compute nothing themselves.
+
+Gradio asks other hosts for its version and counts its users, unless it is told not to before it is imported; nothing
+here leaves the machine, so that is done first.
+"""
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

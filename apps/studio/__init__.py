@@ -1,0 +1,10 @@
+"""The web studio: text to image, inpainting, latents, compression and grids for a whole class at once.
+
+``launch`` starts it, as ``ldm-lab studio`` does; ``build_app`` makes the page alone.
+"""
+
+from apps.studio.launch import Options, launch
+from apps.studio.models import Models
+from apps.studio.page import build_app
+
+__all__ = ["Models", "Options", "build_app", "launch"]

@@ -1,0 +1,45 @@
+"""The page: a masthead and the tabs."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+
+from apps.studio.create import Create
+from apps.studio.desks import Desks
+from apps.studio.models import Models
+
+KEPT_SEC = 600
+SWEEP_SEC = 60
+TITLE = "ldm_lab studio"
+
+
+def build_app(models: Models, *, cells: Path | None = None) -> gr.Blocks:
+    """The page, ready to be launched.
+
+    Args:
+        models: What it offers.
+        cells: Folder in which finished cells of grids are kept; None: a temporary one.
+    """
+    desks = Desks()
+    cells = cells or Path(tempfile.mkdtemp(prefix="ldm_lab-cells-"))
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_SEC, KEPT_SEC)) as page:
+        gr.HTML(
+            "<h1>ldm_lab studio</h1><p>Make images with latent diffusion, look inside, change something, see what "
+            "follows.</p>",
+            elem_classes="masthead",
+        )
+        with gr.Tab("Create", id="create"):
+            Create(models, desks)
+        page.unload(_leaving(desks))
+    return page
+
+
+def _leaving(desks: Desks) -> Callable[[gr.Request], None]:
+    """What happens when a visitor closes the page."""
+
+    def leave(visitor: gr.Request) -> None:
+        desks.drop(visitor.session_hash)
+
+    return leave
