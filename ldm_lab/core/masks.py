@@ -88,6 +88,42 @@ def latent_mask(mask: Tensor, *, factor: int) -> Tensor:
     return F.max_pool2d(mask, factor)
 
 
+def crop_around(mask: Tensor, *, padding: int, least: int, multiple: int) -> tuple[int, int, int, int]:
+    """The part of a picture that has to be seen to repaint its hole: the hole and a margin, within the picture.
+
+    Args:
+        mask: Zeros and ones, 1 = repaint; not empty. (1, H, W)
+        padding: Pixels of margin on every side.
+        least: Shortest side of the part, where the picture is that large.
+        multiple: What its sides are a multiple of.
+
+    Returns:
+        Left, top, right, bottom in pixels; the last two lie outside.
+
+    Raises:
+        ShapeError: If no such part holds the whole hole.
+    """
+    height, width = mask.shape[-2:]
+    rows, columns = mask[0].any(1).nonzero(), mask[0].any(0).nonzero()
+    left, right = _stretch(columns, width, padding=padding, least=least, multiple=multiple)
+    top, bottom = _stretch(rows, height, padding=padding, least=least, multiple=multiple)
+    return left, top, right, bottom
+
+
+def _stretch(places: Tensor, side: int, *, padding: int, least: int, multiple: int) -> tuple[int, int]:
+    """Where along a side the part begins and ends."""
+    begin, end = int(places.min()) - padding, int(places.max()) + 1 + padding
+    length = max(end - begin, min(least, side))
+    length = min(-(-length // multiple), side // multiple) * multiple
+    if length < end - begin - 2 * padding:
+        raise ShapeError(
+            f"the hole is {end - begin - 2 * padding} pixels long, and the longest part of a side of {side} that is a "
+            f"multiple of {multiple} has {length}; scale the picture to a multiple of {multiple}"
+        )
+    begin = min(max(0, (begin + end - length) // 2), side - length)
+    return begin, begin + length
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownPixels:
     """How much the pixels that were to be kept would have changed, had they not been pasted back.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ldm_lab.core.config import setting
 from ldm_lab.core.images import to_uint8
-from ldm_lab.core.masks import MaskedPicture, latent_mask, paste_back, to_mask
+from ldm_lab.core.masks import MaskedPicture, crop_around, latent_mask, paste_back, to_mask
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import Edit, Resampling, edit_walk, steps_walked
 from ldm_lab.tasks.any_model import Wish, refuse_unread, wish_of
@@ -45,6 +45,8 @@ class InpaintingSettings(RepaintSettings):
     mask: MaskPicture = setting(
         dataclasses.MISSING, help="Picture of the same size: white is made anew, black is kept."
     )
+    only_masked: bool = setting(False, help="Look at the mask and a margin around it alone, in full resolution.")
+    padding: int = setting(8, help="With only_masked: pixels of that margin.", minimum=0, maximum=512)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,7 +55,29 @@ class InpaintingSettings(RepaintSettings):
 
 def inpainting(model: LatentDiffusion, settings: InpaintingSettings) -> Plan:
     """Make a part of a picture anew."""
-    return repaint(model, settings, settings.image, settings.mask)
+    hole = settings.mask.tensor()[0]  # (1, H, W)
+    if not settings.only_masked or not hole.any():
+        return repaint(model, settings, settings.image, settings.mask)
+    box = crop_of(model, settings)
+    part, mask = (each.from_image(each.image.crop(box)) for each in (settings.image, settings.mask))
+    plan = repaint(model, settings, part, mask)
+    left, top, right, bottom = box
+    note = f"only {right - left} x {bottom - top} pixels were looked at, from ({left}, {top}) on"
+    return dataclasses.replace(plan, notes=(*plan.notes, note), finish=_putting_back(plan, settings.image, box))
+
+
+def crop_of(model: LatentDiffusion, settings: InpaintingSettings) -> tuple[int, int, int, int]:
+    """What ``only_masked`` looks at: left, top, right, bottom in pixels.
+
+    The sides are at least those of the model's own images, where the picture is that large.
+
+    Raises:
+        ShapeError: If the picture is smaller than the network's smallest image.
+    """
+    config = model.config
+    multiple = config.autoencoder.downsampling_factor * config.unet.side_factor
+    hole = settings.mask.tensor()[0]
+    return crop_around(hole, padding=settings.padding, least=config.image_size, multiple=multiple)
 
 
 def repaint(model: LatentDiffusion, settings: RepaintSettings, picture: Picture, mask: MaskPicture) -> Plan:
@@ -97,6 +121,20 @@ def _mask_notes(hole: Tensor) -> list[str]:
     if not hole.any():
         return ["the mask is empty: the picture comes back as it is"]
     return ["the mask covers the whole picture: nothing of it is kept"] if hole.all() else []
+
+
+def _putting_back(plan: Plan, picture: Picture, box: tuple[int, int, int, int]) -> Finish:
+    """Put the part that was looked at back into the whole picture."""
+    original = to_uint8(picture.tensor())  # (1, H, W, 3)
+    left, top, right, bottom = box
+
+    def finish(pixels: Tensor) -> tuple[Tensor, list[str]]:
+        part, remarks = (pixels, []) if plan.finish is None else plan.finish(pixels)
+        whole = original.repeat(len(part), 1, 1, 1)
+        whole[:, top:bottom, left:right] = part
+        return whole, remarks
+
+    return finish
 
 
 def _pasting(picture: Picture, hole: Tensor) -> Finish:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ldm_lab.core.errors import ImageError, ShapeError
-from ldm_lab.core.masks import KnownPixels, MaskedPicture, latent_mask, paste_back, to_mask
+from ldm_lab.core.masks import KnownPixels, MaskedPicture, crop_around, latent_mask, paste_back, to_mask
 from ldm_lab.core.seeding import generator
 
 REPAINT = np.array([[True, False, False], [True, True, False]])  # 3 wide, 2 high
@@ -198,3 +198,27 @@ class TestPastingBack:
             paste_back(original.float(), original, mask)
         with pytest.raises(ShapeError, match=r"\(1, 4, 4, 3\), \(1, 4, 4, 3\), \(1, 1, 4, 2\); expected"):
             paste_back(original, original, mask[..., :2])
+
+
+class TestCropAround:
+    def crop(self, rows, columns, size=(64, 48), **asked):
+        mask = torch.zeros(1, size[1], size[0])
+        mask[0, slice(*rows), slice(*columns)] = 1
+        return crop_around(mask, **({"padding": 2, "least": 16, "multiple": 8} | asked))
+
+    def test_it_holds_hole_and_margin_and_its_sides_are_multiples(self):
+        assert self.crop((20, 30), (30, 50)) == (28, 17, 52, 33)
+
+    def test_it_has_at_least_the_size_of_the_model_s_images(self):
+        left, top, right, bottom = self.crop((20, 22), (30, 31), least=32)
+        assert (right - left, bottom - top) == (32, 32)
+        assert left < 30 < right
+        assert top < 20 < bottom
+
+    def test_it_stays_within_the_picture(self):
+        assert self.crop((0, 3), (61, 64)) == (48, 0, 64, 16)
+        assert self.crop((0, 3), (0, 1), padding=100, size=(20, 18)) == (0, 0, 16, 16)
+
+    def test_a_hole_that_no_part_holds_is_refused(self):
+        with pytest.raises(ShapeError, match="the hole is 20 pixels long, and the longest part of a side of 20 that"):
+            self.crop((0, 3), (0, 20), size=(20, 16))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ldm_lab as lab
 from ldm_lab.core.errors import ImageError, RequestError
 from ldm_lab.tasks import Pipeline
 
@@ -136,3 +137,36 @@ class TestOutpainting:
     def test_a_size_that_does_not_fit_is_refused(self, pipeline, picture):
         with pytest.raises(RequestError, match="width is 19; it must be a multiple of 4"):
             pipeline.outpainting(picture, left=3)
+
+
+class TestOnlyMasked:
+    @pytest.fixture
+    def large(self):
+        return Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 41, 3), dtype=np.uint8))
+
+    @pytest.fixture
+    def mask(self):
+        mask = np.zeros((30, 41), dtype=bool)
+        mask[20:26, 30:38] = True
+        return mask
+
+    def test_the_part_is_what_the_model_makes_of_it_alone(self, pipeline, large, mask):
+        """Sides of 41 and 30, which the network cannot take, are no hindrance."""
+        run = pipeline.inpainting(large, mask, prompt="a star", only_masked=True, padding=2)
+        box = (25, 14, 41, 30)
+        alone = pipeline.inpainting(large.crop(box), mask[14:30, 25:41], prompt="a star")
+        assert "only 16 x 16 pixels were looked at, from (25, 14) on" in run.notes
+        (image,) = run.images
+        assert image.crop(box).tobytes() == alone.images[0].tobytes()
+        assert np.array_equal(pixels(image)[~mask], pixels(large)[~mask])
+        assert (pixels(image)[mask] != pixels(large)[mask]).mean() > 0.9
+        assert run.notes[-1] == alone.notes[-1]  # the report on known pixels
+
+    def test_of_an_empty_mask_nothing_is_cut_out(self, pipeline, picture):
+        run = pipeline.inpainting(picture, EMPTY, prompt="a star", only_masked=True)
+        assert run.images[0].tobytes() == picture.tobytes()
+
+    def test_a_png_brings_it_back(self, pipeline, large, mask, tmp_path):
+        run = pipeline.inpainting(large, mask, prompt="a star", only_masked=True, num_steps=2)
+        run.images[0].save(tmp_path / "x.png")
+        assert lab.open_run(tmp_path / "x.png", model=pipeline).notes[-1].endswith("equals the file bit for bit")
