@@ -29,6 +29,7 @@ from ldm_lab.probes.guidance import (
 from ldm_lab.probes.influence import Influence, ablation_influence, decoder_margin, gradient_influence
 from ldm_lab.probes.latents import LatentStatistics, latent_statistics
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
+from ldm_lab.probes.word_attention import WordAttention, word_attention
 from ldm_lab.probes.words import Word, heat_map_of, words_of
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "LayerGroup",
     "RadialSpectrum",
     "Word",
+    "WordAttention",
     "ablation_influence",
     "clipped_share",
     "codebook_usage",
@@ -64,5 +66,6 @@ __all__ = [
     "record_guidance",
     "record_self_attention",
     "replace_code",
+    "word_attention",
     "words_of",
 ]

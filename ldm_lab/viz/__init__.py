@@ -1,7 +1,7 @@
 """Numbers to look at: values → PIL images or matplotlib figures, returned and never displayed."""
 
 from ldm_lab.viz.colors import DIVERGING, LINE_COLORS, SEQUENTIAL, paint
-from ldm_lab.viz.compare import error_map, overlay
+from ldm_lab.viz.compare import error_map, overlay, shares
 from ldm_lab.viz.figures import curves, histogram, png_of, scatter
 from ldm_lab.viz.latents import channel_images, principal_colors
 from ldm_lab.viz.sprites import Sprites, sprites
@@ -20,5 +20,6 @@ __all__ = [
     "png_of",
     "principal_colors",
     "scatter",
+    "shares",
     "sprites",
 ]

@@ -1,11 +1,12 @@
 """Pictures beside pictures: where two differ, and where something in one is."""
 
+import numpy as np
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from ldm_lab.core.errors import ShapeError
-from ldm_lab.core.images import to_tensor
+from ldm_lab.core.images import to_numpy, to_tensor
 from ldm_lab.viz.colors import SEQUENTIAL, paint
 
 
@@ -38,11 +39,30 @@ def overlay(image: Image.Image, heat: Tensor, *, strength: float = 0.6, limit: f
     Raises:
         ShapeError: If ``heat`` is no plane.
     """
-    if heat.ndim != 2:
-        raise ShapeError(f"heat has shape {tuple(heat.shape)}; expected a plane (h, w)")
-    size = (image.height, image.width)
-    spread = F.interpolate(heat.float().cpu()[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    spread = stretch(heat, image.size)
     most = max(spread.max().item() if limit is None else limit, 1e-12)
     colors = paint(spread, low=0.0, high=most, colormap=SEQUENTIAL)
     share = (255 * strength * (spread / most).clamp(0, 1)).round().byte()
     return Image.composite(colors, image, Image.fromarray(share.numpy()))
+
+
+def stretch(heat: Tensor, size: tuple[int, int]) -> Tensor:
+    """A map of heat stretched smoothly over a picture. (h, w) → (height, width)
+
+    Args:
+        heat: Of any resolution. (h, w)
+        size: Width and height of the picture.
+
+    Raises:
+        ShapeError: If ``heat`` is no plane.
+    """
+    if heat.ndim != 2:
+        raise ShapeError(f"heat has shape {tuple(heat.shape)}; expected a plane (h, w)")
+    resized = F.interpolate(heat.float().cpu()[None, None], size=size[::-1], mode="bilinear", align_corners=False)
+    return resized[0, 0]
+
+
+def shares(heat: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Heat over a picture as opacity: 0 for none, 1 where it is greatest. (h, w) → (height, width)"""
+    spread = stretch(heat, size)
+    return to_numpy(spread / spread.max().clamp(min=1e-12))

@@ -3,7 +3,7 @@ import torch
 from PIL import Image
 
 from ldm_lab.core.errors import ShapeError
-from ldm_lab.viz import error_map, overlay, paint
+from ldm_lab.viz import error_map, overlay, paint, shares
 
 GRAY = Image.new("RGB", (8, 6), (100, 100, 100))
 
@@ -42,3 +42,13 @@ def test_mistakes_are_named():
         error_map(GRAY, Image.new("RGB", (4, 4)))
     with pytest.raises(ShapeError, match=r"heat has shape \(4,\)"):
         overlay(GRAY, torch.zeros(4))
+
+
+def test_shares_reach_from_none_to_one_over_the_picture():
+    heat = torch.zeros(3, 4)
+    heat[0, 0] = 5.0
+    opacity = shares(heat, GRAY.size)
+    assert opacity.shape == (GRAY.height, GRAY.width)
+    assert opacity[0, 0] == opacity.max() == 1.0
+    assert opacity[-1, -1] == 0.0
+    assert shares(torch.zeros(2, 2), (3, 3)).max() == 0.0

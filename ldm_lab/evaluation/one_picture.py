@@ -1,0 +1,97 @@
+"""What a first stage leaves of one picture: what comes back, how close it is, and what its latent costs."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ldm_lab.autoencoders.autoencoder import Autoencoder
+from ldm_lab.autoencoders.bottlenecks import VQConfig
+from ldm_lab.autoencoders.config import AutoencoderConfig
+from ldm_lab.autoencoders.perceptual import load_lpips
+from ldm_lab.core.errors import MissingDependencyError
+from ldm_lab.core.images import to_pil, to_tensor
+from ldm_lab.evaluation.metrics import psnr, ssim
+
+BITS_OF_A_NUMBER = 16  # latents are stored in fp16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Reconstruction:
+    """A picture after encoder and decoder.
+
+    Attributes:
+        original: What the encoder saw: the picture, cut to a multiple of the downsampling factor.
+        image: What came back.
+        z_raw: The latent between, as the encoder gives it. (C, h, w)
+        psnr: In dB; infinite if nothing changed.
+        ssim: 1 if equal.
+        lpips: VGG16; None where its weights are not on disk.
+        picture_bytes: Of the pixels, three bytes each.
+        latent_bytes: Of the latent: 16 bits a number, or of a codebook, the bits of an index a place.
+    """
+
+    original: Image.Image
+    image: Image.Image
+    z_raw: Tensor
+    psnr: float
+    ssim: float
+    lpips: float | None
+    picture_bytes: int
+    latent_bytes: int
+
+
+@torch.no_grad()
+def reconstruct(autoencoder: Autoencoder, picture: Image.Image) -> Reconstruction:
+    """Encode and decode a picture through the mode of its posterior.
+
+    Args:
+        autoencoder: In evaluation mode.
+        picture: RGB; what stands over a multiple of the downsampling factor is cut off at the right and below.
+
+    Raises:
+        ShapeError: If it is smaller than the window of SSIM, 11 pixels.
+        MissingDependencyError: If scikit-image is not installed.
+    """
+    factor = autoencoder.config.downsampling_factor
+    original = picture.crop((0, 0, picture.width // factor * factor, picture.height // factor * factor))
+    device = next(autoencoder.parameters()).device
+    x = to_tensor(original)
+    z_raw = autoencoder.encode(x.to(device)).mode()
+    image = to_pil(autoencoder.decode(z_raw))[0]
+    x_hat = to_tensor(image)  # as it is seen: of 8 bits
+    return Reconstruction(
+        original=original,
+        image=image,
+        z_raw=z_raw[0].cpu(),
+        psnr=psnr(x, x_hat).item(),
+        ssim=ssim(x, x_hat).item(),
+        lpips=_lpips(x, x_hat),
+        picture_bytes=3 * original.width * original.height,
+        latent_bytes=latent_bytes(autoencoder.config, tuple(z_raw.shape[1:])),
+    )
+
+
+def latent_bytes(config: AutoencoderConfig, shape: tuple[int, int, int]) -> int:
+    """What a latent (C, h, w) takes when it is stored."""
+    channels, height, width = shape
+    if isinstance(config.bottleneck, VQConfig):
+        return math.ceil(height * width * math.ceil(math.log2(config.bottleneck.num_codes)) / 8)
+    return channels * height * width * BITS_OF_A_NUMBER // 8
+
+
+def _lpips(x: Tensor, x_hat: Tensor) -> float | None:
+    network = _lpips_network()
+    return None if network is None else network(x, x_hat).mean().item()
+
+
+@cache
+def _lpips_network() -> nn.Module | None:
+    """Loaded once; None where its weights are not on disk."""
+    try:
+        return load_lpips().eval()
+    except MissingDependencyError:
+        return None
