@@ -14,9 +14,10 @@ from ldm_lab.autoencoders.config import AutoencoderConfig
 from ldm_lab.autoencoders.perceptual import load_lpips
 from ldm_lab.core.errors import MissingDependencyError
 from ldm_lab.core.images import to_pil, to_tensor
+from ldm_lab.evaluation.latent_storage import WHOLE, LatentStorage
 from ldm_lab.evaluation.metrics import psnr, ssim
 
-BITS_OF_A_NUMBER = 16  # latents are stored in fp16
+AS_IT_IS = LatentStorage()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -26,12 +27,12 @@ class Reconstruction:
     Attributes:
         original: What the encoder saw: the picture, cut to a multiple of the downsampling factor.
         image: What came back.
-        z_raw: The latent between, as the encoder gives it. (C, h, w)
+        z_raw: The latent between, as it comes out of its storage. (C, h, w)
         psnr: In dB; infinite if nothing changed.
         ssim: 1 if equal.
         lpips: VGG16; None where its weights are not on disk.
         picture_bytes: Of the pixels, three bytes each.
-        latent_bytes: Of the latent: 16 bits a number, or of a codebook, the bits of an index a place.
+        latent_bytes: Of the latent: the bits of each number, or of a codebook, those of an index a place.
     """
 
     original: Image.Image
@@ -45,12 +46,13 @@ class Reconstruction:
 
 
 @torch.no_grad()
-def reconstruct(autoencoder: Autoencoder, picture: Image.Image) -> Reconstruction:
+def reconstruct(autoencoder: Autoencoder, picture: Image.Image, *, storage: LatentStorage = AS_IT_IS) -> Reconstruction:
     """Encode and decode a picture through the mode of its posterior.
 
     Args:
         autoencoder: In evaluation mode.
         picture: RGB; what stands over a multiple of the downsampling factor is cut off at the right and below.
+        storage: What happens to the latent between.
 
     Raises:
         ShapeError: If it is smaller than the window of SSIM, 11 pixels.
@@ -60,7 +62,8 @@ def reconstruct(autoencoder: Autoencoder, picture: Image.Image) -> Reconstructio
     original = picture.crop((0, 0, picture.width // factor * factor, picture.height // factor * factor))
     device = next(autoencoder.parameters()).device
     x = to_tensor(original)
-    z_raw = autoencoder.encode(x.to(device)).mode()
+    encoded = autoencoder.encode(x.to(device)).mode()
+    z_raw = storage.apply(encoded, scale_factor=autoencoder.config.scale_factor)
     image = to_pil(autoencoder.decode(z_raw))[0]
     x_hat = to_tensor(image)  # as it is seen: of 8 bits
     return Reconstruction(
@@ -71,16 +74,16 @@ def reconstruct(autoencoder: Autoencoder, picture: Image.Image) -> Reconstructio
         ssim=ssim(x, x_hat).item(),
         lpips=_lpips(x, x_hat),
         picture_bytes=3 * original.width * original.height,
-        latent_bytes=latent_bytes(autoencoder.config, tuple(z_raw.shape[1:])),
+        latent_bytes=latent_bytes(autoencoder.config, tuple(z_raw.shape[1:]), bits=storage.bits),
     )
 
 
-def latent_bytes(config: AutoencoderConfig, shape: tuple[int, int, int]) -> int:
-    """What a latent (C, h, w) takes when it is stored."""
+def latent_bytes(config: AutoencoderConfig, shape: tuple[int, int, int], *, bits: int = WHOLE) -> int:
+    """What a latent (C, h, w) takes when it is stored, with so many bits a number where it has no codes."""
     channels, height, width = shape
     if isinstance(config.bottleneck, VQConfig):
         return math.ceil(height * width * math.ceil(math.log2(config.bottleneck.num_codes)) / 8)
-    return channels * height * width * BITS_OF_A_NUMBER // 8
+    return math.ceil(channels * height * width * bits / 8)
 
 
 def _lpips(x: Tensor, x_hat: Tensor) -> float | None:

@@ -1,0 +1,29 @@
+"""Photographs that are on every machine with scikit-image, for what drawn scenes cannot show."""
+
+from PIL import Image, ImageOps
+
+from ldm_lab.core.errors import MissingDependencyError, RequestError
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+
+
+def photograph(name: str, *, side: int = 256) -> Image.Image:
+    """A square photograph, RGB.
+
+    Args:
+        name: One of ``PHOTOGRAPHS``.
+        side: In pixels; it is scaled, and cut where it is longer.
+
+    Raises:
+        RequestError: If there is none of that name.
+        MissingDependencyError: If scikit-image is not installed.
+    """
+    if name not in PHOTOGRAPHS:
+        raise RequestError(f"there is no photograph {name!r:.60}; choose one of {', '.join(PHOTOGRAPHS)}")
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"photographs come with scikit-image ({error}); pip install 'ldm-lab[metrics]'"
+        ) from error
+    return ImageOps.fit(Image.fromarray(getattr(data, name)()), (side, side), Image.Resampling.LANCZOS)

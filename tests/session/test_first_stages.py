@@ -1,0 +1,48 @@
+import pytest
+
+from ldm_lab.core.errors import CheckpointError
+from ldm_lab.session import first_stages
+from ldm_lab.session.first_stages import list_first_stages
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def named(name, folders=()):
+    return next(entry for entry in list_first_stages(folders) if entry.name == name)
+
+
+def test_what_is_shipped_has_its_weights():
+    entry = named("shapes-kl-f4")
+    assert entry.folder == first_stages.ZOO / "shapes-kl-f4"
+    assert (entry.title, entry.has_codes) == ("KL, f = 4", False)
+
+
+def test_what_only_a_recipe_knows_says_how_it_is_trained(monkeypatch):
+    monkeypatch.setattr(first_stages, "shipped_first_stages", list)
+    entry = named("shapes-vq-f8")
+    assert entry.folder is None
+    assert (entry.title, entry.has_codes) == ("VQ, f = 8", True)
+    assert entry.command == "ldm-lab train autoencoder --preset shapes-vq-f8"
+
+
+def test_they_stand_by_factor(monkeypatch):
+    monkeypatch.setattr(first_stages, "shipped_first_stages", list)
+    titles = [entry.title for entry in list_first_stages()]
+    assert titles == ["KL, f = 2", "KL, f = 4", "VQ, f = 4", "KL, f = 8", "VQ, f = 8"]
+
+
+def test_what_was_trained_here_is_found(monkeypatch, tmp_path, tiny_folder):
+    monkeypatch.setattr(first_stages, "shipped_first_stages", list)
+    folder = tmp_path / "runs" / "autoencoder-shapes-kl-f2"
+    folder.mkdir(parents=True)
+    (folder / "model").symlink_to(tiny_folder.parent / "tiny-kl", target_is_directory=True)
+    assert named("shapes-kl-f2").folder == tiny_folder.parent / "tiny-kl"
+
+
+def test_further_folders_are_listed_and_others_refused(tiny_folder, tmp_path):
+    assert named("tiny-kl", [tiny_folder.parent / "tiny-kl"]).title == "KL, f = 2"
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        list_first_stages([tmp_path / "nowhere"])
