@@ -1,22 +1,26 @@
 """Numbers to look at: values → PIL images or matplotlib figures, returned and never displayed."""
 
-from ldm_lab.viz.colors import DIVERGING, LINE_COLORS, SEQUENTIAL, paint
+from ldm_lab.viz.colors import DIVERGING, LINE_COLORS, SEQUENTIAL, color_table, paint
 from ldm_lab.viz.compare import error_map, overlay, shares
 from ldm_lab.viz.figures import curves, histogram, png_of, scatter
 from ldm_lab.viz.latents import channel_images, principal_colors
+from ldm_lab.viz.planes import Planes, planes
 from ldm_lab.viz.sprites import Sprites, sprites
 
 __all__ = [
     "DIVERGING",
     "LINE_COLORS",
     "SEQUENTIAL",
+    "Planes",
     "Sprites",
     "channel_images",
+    "color_table",
     "curves",
     "error_map",
     "histogram",
     "overlay",
     "paint",
+    "planes",
     "png_of",
     "principal_colors",
     "scatter",

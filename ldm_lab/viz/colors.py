@@ -39,3 +39,10 @@ def paint(values: Tensor, *, low: float, high: float, colormap: str = SEQUENTIAL
     pixels = matplotlib.colormaps[colormap](shares, bytes=True)[..., :3]  # (H, W, 3)
     pixels[~finite] = NOT_A_NUMBER
     return Image.fromarray(np.ascontiguousarray(pixels.repeat(scale, 0).repeat(scale, 1)))
+
+
+def color_table(colormap: str) -> bytes:
+    """256 colours of a colour map from its first to its last, three bytes each, for views that paint by themselves."""
+    import matplotlib
+
+    return matplotlib.colormaps[colormap](np.linspace(0.0, 1.0, 256), bytes=True)[:, :3].tobytes()

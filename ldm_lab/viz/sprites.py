@@ -9,7 +9,7 @@ from PIL import Image
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.images import grid
 
-QUALITY = 85
+JPEG = {"format": "JPEG", "quality": 85}
 MAX_FRAMES = 200
 MAX_SHEET_SIDE = 8192  # what browsers decode everywhere
 
@@ -19,7 +19,7 @@ class Sprites:
     """A sheet of frames, row by row without padding.
 
     Attributes:
-        data: JPEG; for looking, not for measuring.
+        data: A picture file; JPEG, unless it was asked for without loss.
         columns: Frames in a row.
         indices: Which of the frames that were given are on it, in order.
         width: Of a frame, in pixels.
@@ -31,14 +31,19 @@ class Sprites:
     indices: tuple[int, ...]
     width: int
     height: int
+    mime: str = "image/jpeg"
 
 
-def sprites(frames: Sequence[Image.Image], *, side: int = 256) -> Sprites:
-    """Put frames of one size on a sheet; of more than 200, every n-th and the last.
+def sprites(
+    frames: Sequence[Image.Image], *, side: int = 256, max_frames: int = MAX_FRAMES, lossless: bool = False
+) -> Sprites:
+    """Put frames of one size on a sheet; of more than ``max_frames``, every n-th and the last.
 
     Args:
         frames: RGB, at least one.
         side: Larger ones are made smaller until no side is longer, in pixels.
+        max_frames: How many are kept, and perhaps the last beside them.
+        lossless: PNG, about ten times as large; JPEG shows blocks where small frames are enlarged.
 
     Raises:
         RequestError: If there is no frame.
@@ -46,17 +51,17 @@ def sprites(frames: Sequence[Image.Image], *, side: int = 256) -> Sprites:
     """
     if not frames:
         raise RequestError("there is no frame; give at least one")
-    indices = _chosen(len(frames))
+    indices = _chosen(len(frames), max_frames)
     kept = [_smaller(frames[index], side) for index in indices]
     width, height = kept[0].size
     columns = max(1, min(len(kept), MAX_SHEET_SIDE // width))
     buffer = BytesIO()
-    grid(kept, columns=columns, padding=0).save(buffer, "JPEG", quality=QUALITY)
-    return Sprites(buffer.getvalue(), columns, indices, width, height)
+    grid(kept, columns=columns, padding=0).save(buffer, **({"format": "PNG"} if lossless else JPEG))
+    return Sprites(buffer.getvalue(), columns, indices, width, height, "image/png" if lossless else "image/jpeg")
 
 
-def _chosen(count: int) -> tuple[int, ...]:
-    stride = -(-count // MAX_FRAMES)
+def _chosen(count: int, most: int) -> tuple[int, ...]:
+    stride = -(-count // most)
     kept = list(range(0, count, stride))
     return tuple(kept if kept[-1] == count - 1 else [*kept, count - 1])
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ldm_lab.core.errors import RequestError, ShapeError
-from ldm_lab.viz import DIVERGING, paint
+from ldm_lab.viz import DIVERGING, color_table, paint
 from ldm_lab.viz.colors import NOT_A_NUMBER
 
 
@@ -38,3 +38,9 @@ def test_mistakes_are_named():
         paint(torch.zeros(2, 2, 2), low=0.0, high=1.0)
     with pytest.raises(RequestError, match="low is 1.0 and high 1.0"):
         paint(torch.zeros(2, 2), low=1.0, high=1.0)
+
+
+def test_a_table_holds_the_colours_that_are_painted_with():
+    table = np.frombuffer(color_table(DIVERGING), np.uint8).reshape(256, 3)
+    painted = np.asarray(paint(torch.linspace(0.0, 1.0, 256)[None], low=0.0, high=1.0, colormap=DIVERGING))
+    assert np.abs(table.astype(int) - painted[0]).max() <= 1

@@ -43,3 +43,15 @@ def test_sheets_stay_within_what_browsers_decode():
 def test_no_frame_is_refused():
     with pytest.raises(RequestError, match="no frame"):
         sprites([])
+
+
+def test_without_loss_every_pixel_is_as_it_was():
+    made = sprites(frames(3), lossless=True)
+    sheet = Image.open(BytesIO(made.data))
+    assert (sheet.format, made.mime) == ("PNG", "image/png")
+    assert sprites(frames(3)).mime == "image/jpeg"
+    assert sheet.getpixel((2 * 16 + 3, 2)) == (2, 0, 253)
+
+
+def test_more_frames_fit_where_they_are_asked_for():
+    assert sprites(frames(451), max_frames=451).indices == tuple(range(451))
