@@ -173,6 +173,23 @@ def paste_back(generated: Tensor, original: Tensor, mask: Tensor) -> tuple[Tenso
     return pasted, tuple(_known(change[~hole[..., 0]]) for change, hole in zip(changes, repaint, strict=True))
 
 
+def known_pixels(picture: Image.Image, original: Image.Image, mask: Tensor) -> KnownPixels:
+    """How far a finished picture departs from the input where that was to be kept.
+
+    Args:
+        picture: RGB.
+        original: The input, RGB.
+        mask: Zeros and ones, 1 = repaint. (1, H, W)
+
+    Raises:
+        ImageError: If sizes differ.
+    """
+    _check_same_size((mask.shape[2], mask.shape[1]), original.size)
+    _check_same_size((mask.shape[2], mask.shape[1]), picture.size)
+    pixels, before = (torch.from_numpy(np.array(each)).int() for each in (picture, original))  # (H, W, 3)
+    return _known((pixels - before).abs()[mask[0] == 0])
+
+
 def _known(changes: Tensor) -> KnownPixels:
     """Summarise absolute changes of known pixels. (N, 3)"""
     if len(changes) == 0:

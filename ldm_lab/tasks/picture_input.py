@@ -159,6 +159,11 @@ class MaskPicture(Picture):
         check_size(pixels.shape[::-1], "the mask")
         return cls(pixels.shape[1], pixels.shape[0], pixels.tobytes())
 
+    @property
+    def share(self) -> float:
+        """Share of the pixels that are repainted, from 0 to 1."""
+        return self.pixels.count(255) / len(self.pixels)
+
     def tensor(self) -> Tensor:
         """Zeros and ones, 1 = repaint. (1, 1, H, W)"""
         return to_mask(self.image, size=self.size)[None]

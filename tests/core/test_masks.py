@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ldm_lab.core.errors import ImageError, ShapeError
-from ldm_lab.core.masks import KnownPixels, MaskedPicture, crop_around, latent_mask, paste_back, to_mask
+from ldm_lab.core.masks import KnownPixels, MaskedPicture, crop_around, known_pixels, latent_mask, paste_back, to_mask
 from ldm_lab.core.seeding import generator
 
 REPAINT = np.array([[True, False, False], [True, True, False]])  # 3 wide, 2 high
@@ -191,6 +191,20 @@ class TestPastingBack:
         generated[1] = 255 - generated[1]
         _, (first, second) = paste_back(generated, original, torch.zeros(2, 1, 4, 4))
         assert (first.share_changed, second.share_changed) == (0.0, 1.0)
+
+    def test_a_finished_picture_is_compared_where_it_was_to_be_kept(self):
+        original = noise_bytes(2, 3, 3, seed=2)
+        finished = original.clone()
+        finished[0, 0] = 255 - finished[0, 0]  # REPAINT is true there
+        finished[1, 2, 0] = 255 - finished[1, 2, 0]
+        before, after = (Image.fromarray(pixels.numpy()) for pixels in (original, finished))
+        gap = abs(int(finished[1, 2, 0]) - int(original[1, 2, 0]))
+        assert known_pixels(after, before, EXPECTED) == KnownPixels(
+            count=3, share_changed=1 / 3, mean_change=gap / 9, max_change=gap
+        )
+        assert known_pixels(before, before, EXPECTED).max_change == 0
+        with pytest.raises(ImageError, match="the mask has 3 x 2 pixels, the image 2 x 2"):
+            known_pixels(after.crop((0, 0, 2, 2)), before, EXPECTED)
 
     def test_other_types_and_shapes_are_refused(self):
         original, mask = noise_bytes(1, 4, 4, 3), torch.zeros(1, 1, 4, 4)

@@ -140,6 +140,7 @@ class TestMaskPicture:
 
     def test_one_is_repaint(self):
         assert torch.equal(self.MASK.tensor(), torch.from_numpy(self.HOLE).float()[None, None])
+        assert self.MASK.share == self.HOLE.mean()
 
     def test_json_gives_it_back(self):
         assert MaskPicture.from_json(json.loads(json.dumps(self.MASK.to_json()))) == self.MASK
