@@ -25,7 +25,7 @@ function render({ model, el }) {
     showBytes(after, second, mime);
     el.replaceChildren(caption, stage, slider);
   };
-  el.classList.add("ldm-compare");
+  claim(el, "ldm-compare");
   el.replaceChildren(empty);
   return endAll(
     follow(model, ["before_name", "after_name", "placeholder", "width"], describe),

@@ -3,7 +3,7 @@
 function render({ model, el }) {
   const image = element("img", { class: "ldm-frame", draggable: "false" });
   const empty = element("div", { class: "ldm-empty" });
-  el.classList.add("ldm-frame-view");
+  claim(el, "ldm-frame-view");
 
   const show = (bytes, mime) => {
     showBytes(image, bytes, mime);

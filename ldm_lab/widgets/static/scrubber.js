@@ -89,7 +89,7 @@ function render({ model, el }) {
     slider.value = model.get("index");
     draw();
   };
-  el.classList.add("ldm-scrub");
+  claim(el, "ldm-scrub");
   el.replaceChildren(empty);
   return endAll(
     follow(model, ["label", "labels", "placeholder", "width"], describe),

@@ -11,6 +11,13 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Make an element ours: its style, and its keys. JupyterLab takes arrows for its own, unless the element that has the
+ *  focus says that it shall not. */
+function claim(el, name) {
+  el.classList.add(name);
+  el.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
+}
+
 /** Call handlers[topic](content, buffers) for what the kernel delivers beside the synced state; returns how to end it.
  *  The kernel is asked to deliver again what it has, because a view may open long after. */
 function receive(model, handlers) {

@@ -2,12 +2,20 @@
 
 const SYMBOLS = { idle: "", busy: "◌", done: "✓", warning: "⚠", error: "✕" };
 
+/** The panel's keys are its own too, so that arrows move its sliders and no cells. */
+function claimPanel(panel) {
+  if (!panel) return;
+  claim(panel, "ldm-panel");
+  panel.setAttribute("role", "region");
+  panel.setAttribute("aria-label", panel.querySelector(".ldm-title")?.textContent ?? "");
+}
+
 function render({ model, el }) {
   const symbol = element("span", { class: "ldm-status-symbol", "aria-hidden": "true" });
   const sentence = element("span", { role: "status", "aria-live": "polite" });
   const progress = element("progress", { "aria-label": "Progress" });
   const details = element("details", {}, element("summary", {}, "details"), element("pre"));
-  el.classList.add("ldm-status");
+  claim(el, "ldm-status");
   el.append(symbol, progress, sentence, details);
 
   const update = () => {
@@ -21,6 +29,7 @@ function render({ model, el }) {
     details.hidden = model.get("details") === "";
     details.querySelector("pre").textContent = model.get("details");
   };
+  requestAnimationFrame(() => claimPanel(el.closest(".ldm-panel")));
   return follow(model, ["kind", "text", "details", "done", "expected"], update);
 }
 
