@@ -27,16 +27,20 @@ from ldm_lab.probes.guidance import (
     record_guidance,
 )
 from ldm_lab.probes.influence import Influence, ablation_influence, decoder_margin, gradient_influence
-from ldm_lab.probes.latents import LatentStatistics, latent_statistics
+from ldm_lab.probes.latents import LatentStatistics, channel_histograms, latent_statistics
+from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
+from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
-from ldm_lab.probes.word_attention import WordAttention, word_attention
+from ldm_lab.probes.word_attention import WordAttention, WordWalk, walk_words, word_attention
 from ldm_lab.probes.words import Word, heat_map_of, words_of
 
 __all__ = [
+    "OPERATIONS",
     "ActivationStatistics",
     "AttentionMaps",
     "AttentionRecording",
     "AttentionStep",
+    "Blend",
     "CodebookUsage",
     "GuidanceRecording",
     "GuidanceStep",
@@ -44,9 +48,13 @@ __all__ = [
     "LatentStatistics",
     "LayerGroup",
     "RadialSpectrum",
+    "Rearrangement",
+    "SampleMap",
     "Word",
     "WordAttention",
+    "WordWalk",
     "ablation_influence",
+    "channel_histograms",
     "clipped_share",
     "codebook_usage",
     "decode_codes",
@@ -58,6 +66,8 @@ __all__ = [
     "image_codes",
     "latent_codes",
     "latent_statistics",
+    "map_samples",
+    "methods",
     "nearest_codes",
     "radial_power_spectrum",
     "record_activation_statistics",
@@ -66,6 +76,7 @@ __all__ = [
     "record_guidance",
     "record_self_attention",
     "replace_code",
+    "walk_words",
     "word_attention",
     "words_of",
 ]

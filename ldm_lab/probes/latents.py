@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ldm_lab.core.errors import ShapeError
@@ -57,3 +58,30 @@ def latent_statistics(z: Tensor) -> LatentStatistics:
         num_nan=values.isnan().sum(1),
         num_infinite=values.isinf().sum(1),
     )
+
+
+def channel_histograms(z: Tensor, *, bins: int = 32, limit: float = 4.0) -> Tensor:
+    """How often the values of each channel occur, as a density that the standard normal can be laid over.
+
+    Args:
+        z: One latent; NaN and infinite values are left out. (C, h, w)
+        bins: Equal parts of [-limit, limit].
+        limit: Values beyond it count in the outermost bins.
+
+    Returns:
+        fp64 on the CPU; zeros for a channel without finite values. (C, bins)
+
+    Raises:
+        ShapeError: If ``z`` is not one latent.
+    """
+    _check_one(z)
+    edge = limit * (1 - 1e-12)  # the last bin is closed
+    found = [channel[channel.isfinite()].clamp(-edge, edge) for channel in z.detach().cpu().double().flatten(1)]
+    counts = torch.stack([torch.histc(values, bins, -limit, limit) for values in found])
+    totals = counts.sum(1, keepdim=True).clamp(min=1.0)
+    return counts / totals * bins / (2.0 * limit)
+
+
+def _check_one(z: Tensor) -> None:
+    if z.ndim != 3:
+        raise ShapeError(f"z has shape {tuple(z.shape)}; expected one latent (C, h, w)")

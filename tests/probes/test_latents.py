@@ -6,7 +6,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from ldm_lab.core.errors import ShapeError
-from ldm_lab.probes import latent_statistics
+from ldm_lab.probes import channel_histograms, latent_statistics
 
 
 def test_it_agrees_with_scipy_and_torch(draw):
@@ -64,3 +64,22 @@ def test_half_precision_does_not_overflow():
 def test_other_shapes_are_refused():
     with pytest.raises(ShapeError, match=r"z has shape \(3, 4, 4\); expected latents \(B, C, h, w\)"):
         latent_statistics(torch.zeros(3, 4, 4))
+
+
+class TestHistograms:
+    def test_of_the_standard_normal_it_is_its_density(self, draw):
+        found = channel_histograms(draw(1, 400, 500), bins=16, limit=4.0)
+        middles = torch.linspace(-3.75, 3.75, 16, dtype=torch.float64)
+        expected = Normal(torch.tensor(0.0), torch.tensor(1.0)).log_prob(middles).exp()
+        torch.testing.assert_close(found[0], expected, rtol=0, atol=0.02)  # 200,000 draws, bins half a unit wide
+        assert found.sum().item() * 0.5 == pytest.approx(1.0)
+
+    def test_what_lies_beyond_counts_at_the_edge_and_what_is_no_number_does_not(self):
+        z = torch.tensor([[[9.0, -9.0, 0.1, torch.nan]], [[torch.inf, torch.nan, torch.nan, torch.nan]]])
+        found = channel_histograms(z, bins=4, limit=2.0)
+        assert found[0].tolist() == pytest.approx([1 / 3, 0.0, 1 / 3, 1 / 3])
+        assert found[1].tolist() == [0.0] * 4
+
+    def test_a_batch_is_refused(self):
+        with pytest.raises(ShapeError, match="expected one latent"):
+            channel_histograms(torch.zeros(1, 2, 3, 4))
