@@ -27,7 +27,7 @@ from ldm_lab.probes.guidance import (
     record_guidance,
 )
 from ldm_lab.probes.influence import Influence, ablation_influence, decoder_margin, gradient_influence
-from ldm_lab.probes.latents import LatentStatistics, channel_histograms, latent_statistics
+from ldm_lab.probes.latents import LatentStatistics, channel_histograms, latent_statistics, normal_histogram
 from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
 from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
@@ -69,6 +69,7 @@ __all__ = [
     "map_samples",
     "methods",
     "nearest_codes",
+    "normal_histogram",
     "radial_power_spectrum",
     "record_activation_statistics",
     "record_activations",

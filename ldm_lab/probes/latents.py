@@ -1,11 +1,15 @@
 """What a latent is like, beside the standard normal that it is scaled to resemble."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ldm_lab.core.errors import ShapeError
+
+NUM_BINS = 32
+LIMIT = 4.0  # standard deviations of the prior, to either side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +64,7 @@ def latent_statistics(z: Tensor) -> LatentStatistics:
     )
 
 
-def channel_histograms(z: Tensor, *, bins: int = 32, limit: float = 4.0) -> Tensor:
+def channel_histograms(z: Tensor, *, bins: int = NUM_BINS, limit: float = LIMIT) -> Tensor:
     """How often the values of each channel occur, as a density that the standard normal can be laid over.
 
     Args:
@@ -80,6 +84,13 @@ def channel_histograms(z: Tensor, *, bins: int = 32, limit: float = 4.0) -> Tens
     counts = torch.stack([torch.histc(values, bins, -limit, limit) for values in found])
     totals = counts.sum(1, keepdim=True).clamp(min=1.0)
     return counts / totals * bins / (2.0 * limit)
+
+
+def normal_histogram(*, bins: int = NUM_BINS, limit: float = LIMIT) -> Tensor:
+    """The density of the standard normal in the middle of each bin. fp64 (bins,)"""
+    edges = torch.linspace(-limit, limit, bins + 1, dtype=torch.float64)
+    middles = (edges[1:] + edges[:-1]) / 2
+    return (-0.5 * middles.square()).exp() / math.sqrt(2 * math.pi)
 
 
 def _check_one(z: Tensor) -> None:

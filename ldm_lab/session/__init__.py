@@ -1,6 +1,6 @@
 """The engine under notebook, web page and scripts: jobs, events, previews, runs that branch. It knows no interface."""
 
-from ldm_lab.session.code import given_values, python_of, spell_call
+from ldm_lab.session.code import given_values, lines_that_make, python_of, spell_call
 from ldm_lab.session.compare import count_common_steps, diff_settings
 from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Started, Stepped, Stopped
 from ldm_lab.session.grid import Axis, CellStore, axis_names, cells_of
@@ -29,6 +29,7 @@ __all__ = [
     "diff_settings",
     "given_values",
     "linear_preview_of",
+    "lines_that_make",
     "python_of",
     "spell_call",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ldm_lab.core.layout import LayoutObject
-from ldm_lab.tasks import Picture, TaskSettings
+from ldm_lab.tasks import Picture, Run, TaskSettings
 
 MAX_LINE = 100  # letters; a longer call has a line for each setting
 
@@ -21,6 +21,25 @@ def python_of(settings: TaskSettings, *, model: str) -> str:
     """
     call = spell_call(f"model.{settings.task}", given_values(settings))
     return f"import ldm_lab as lab\n\nmodel = lab.load({model!r})\nrun = {call}\nrun"
+
+
+def lines_that_make(run: Run, *, model: str, name: str = "run") -> list[str]:
+    """Lines that define ``model`` and a run that is at hand, to go on from there.
+
+    One that left another run, or was stopped, is opened from an image of it, which carries all that.
+
+    Args:
+        run: The run.
+        model: What ``lab.load`` takes: a shipped name or a folder.
+        name: What the run shall be called.
+    """
+    begin = ["import ldm_lab as lab", "", f"model = lab.load({model!r})"]
+    if run.branch is None and not run.partial:
+        return [*begin, f"{name} = {spell_call(f'model.{run.settings.task}', given_values(run.settings))}"]
+    return [
+        *begin,
+        f'{name} = lab.open_run("{name}.png", model=model)  # written by {name}.images[0].save("{name}.png")',
+    ]
 
 
 def given_values(settings: TaskSettings) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from ldm_lab.viz.compare import error_map, overlay, shares
 from ldm_lab.viz.figures import curves, histogram, png_of, scatter
 from ldm_lab.viz.latents import channel_images, principal_colors
 from ldm_lab.viz.planes import Planes, planes
-from ldm_lab.viz.sprites import Sprites, sprites
+from ldm_lab.viz.sprites import Sprites, kept_indices, sprites
 
 __all__ = [
     "DIVERGING",
@@ -18,6 +18,7 @@ __all__ = [
     "curves",
     "error_map",
     "histogram",
+    "kept_indices",
     "overlay",
     "paint",
     "planes",

@@ -51,7 +51,7 @@ def sprites(
     """
     if not frames:
         raise RequestError("there is no frame; give at least one")
-    indices = _chosen(len(frames), max_frames)
+    indices = kept_indices(len(frames), max_frames)
     kept = [_smaller(frames[index], side) for index in indices]
     width, height = kept[0].size
     columns = max(1, min(len(kept), MAX_SHEET_SIDE // width))
@@ -60,8 +60,9 @@ def sprites(
     return Sprites(buffer.getvalue(), columns, indices, width, height, "image/png" if lossless else "image/jpeg")
 
 
-def _chosen(count: int, most: int) -> tuple[int, ...]:
-    stride = -(-count // most)
+def kept_indices(count: int, most: int) -> tuple[int, ...]:
+    """Which of ``count`` are kept where there is room for ``most``: every n-th, and the last."""
+    stride = -(-count // max(1, most))
     kept = list(range(0, count, stride))
     return tuple(kept if kept[-1] == count - 1 else [*kept, count - 1])
 

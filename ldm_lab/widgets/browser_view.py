@@ -12,14 +12,14 @@ import anywidget
 import traitlets
 
 
-def script(name: str) -> str:
-    """The ES module ``static/NAME.js`` with what all of them share."""
-    return _read("shared.js") + _read(f"{name}.js")
+def script(name: str, *parts: str) -> str:
+    """The ES module ``static/NAME.js`` behind what all of them share, and behind parts that some do."""
+    return "".join(_read(f"{part}.js") for part in ("shared", *parts, name))
 
 
-def style(name: str) -> str:
-    """The style sheet ``static/NAME.css`` with what all of them share."""
-    return _read("shared.css") + _read(f"{name}.css")
+def style(name: str, *parts: str) -> str:
+    """The style sheet ``static/NAME.css`` behind what all of them share, and behind parts that some do."""
+    return "".join(_read(f"{part}.css") for part in ("shared", *parts, name))
 
 
 class BrowserView(anywidget.AnyWidget):

@@ -6,7 +6,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from ldm_lab.core.errors import ShapeError
-from ldm_lab.probes import channel_histograms, latent_statistics
+from ldm_lab.probes import channel_histograms, latent_statistics, normal_histogram
 
 
 def test_it_agrees_with_scipy_and_torch(draw):
@@ -71,6 +71,7 @@ class TestHistograms:
         found = channel_histograms(draw(1, 400, 500), bins=16, limit=4.0)
         middles = torch.linspace(-3.75, 3.75, 16, dtype=torch.float64)
         expected = Normal(torch.tensor(0.0), torch.tensor(1.0)).log_prob(middles).exp()
+        torch.testing.assert_close(normal_histogram(bins=16), expected)
         torch.testing.assert_close(found[0], expected, rtol=0, atol=0.02)  # 200,000 draws, bins half a unit wide
         assert found.sum().item() * 0.5 == pytest.approx(1.0)
 

@@ -1,6 +1,8 @@
+import pytest
+
 import ldm_lab as lab
-from ldm_lab.session import python_of
-from ldm_lab.tasks import InpaintingSettings, LayoutToImageSettings, TextToImageSettings
+from ldm_lab.session import lines_that_make, python_of
+from ldm_lab.tasks import AddNoise, Branch, InpaintingSettings, LayoutToImageSettings, Recipe, TextToImageSettings
 
 
 def carried_out(code, tiny_folder):
@@ -47,3 +49,22 @@ def test_pictures_are_files_and_layouts_are_strings(picture):
     names = {"lab": None}
     call = code.split("model.layout_to_image")[1].split("\n")[0]
     assert LayoutToImageSettings.of(**eval(f"dict{call}", names)) == layout
+
+
+class TestLinesThatMakeARun:
+    @pytest.fixture
+    def run(self, tiny_folder):
+        return lab.load(tiny_folder).text_to_image("a star", num_steps=3, sampler="ddim")
+
+    def test_a_run_is_made_again(self, run, tiny_folder):
+        again = carried_out("\n".join(lines_that_make(run, model="tiny")), tiny_folder)
+        assert again.images[0].tobytes() == run.images[0].tobytes()
+
+    def test_a_branch_is_opened_from_its_image(self, run, tiny_folder, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        model, recipe = lab.load(tiny_folder), Recipe((AddNoise(amount=0.5),))
+        child = model.carry_out(run.settings, branch=Branch(parent=run, step=1, recipe=recipe))
+        child.images[0].save("run.png")
+        again = carried_out("\n".join(lines_that_make(child, model="tiny")), tiny_folder)
+        assert again.branch.recipe == recipe
+        assert again.images[0].tobytes() == child.images[0].tobytes() != run.images[0].tobytes()

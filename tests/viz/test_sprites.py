@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ldm_lab.core.errors import RequestError
-from ldm_lab.viz import sprites
+from ldm_lab.viz import kept_indices, sprites
 
 
 def frames(count, size=(16, 8)):
@@ -55,3 +55,11 @@ def test_without_loss_every_pixel_is_as_it_was():
 
 def test_more_frames_fit_where_they_are_asked_for():
     assert sprites(frames(451), max_frames=451).indices == tuple(range(451))
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "kept"),
+    [(5, 5, (0, 1, 2, 3, 4)), (5, 4, (0, 2, 4)), (6, 3, (0, 2, 4, 5)), (3, 0, (0, 2)), (1, 1, (0,))],
+)
+def test_the_last_is_always_kept(count, most, kept):
+    assert kept_indices(count, most) == kept
