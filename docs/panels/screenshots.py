@@ -39,7 +39,16 @@ class Shot:
     prepare: str = ""
 
 
-PANELS: dict[str, Shot] = {}
+PANELS: dict[str, Shot] = {
+    "generate": Shot(
+        cells=("panel = GeneratePanel(session)\npanel.seeds.set((0, 1, 2, 3))\npanel.generate()\npanel",),
+        ready="panel.run is not None",
+    ),
+    "compression": Shot(
+        cells=("panel = CompressionPanel(session)\npanel.choice.source.value = 'astronaut'\npanel",),
+        ready="panel.wait(60) and panel.result is not None and panel.result.original.width == 256",
+    ),
+}
 
 
 def take(name: str, shot: Shot) -> list[str]:

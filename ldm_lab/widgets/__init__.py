@@ -8,19 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ldm_lab.widgets.browser_view import BrowserView
+    from ldm_lab.widgets.compression_panel import CompressionPanel
     from ldm_lab.widgets.form import SettingsForm
+    from ldm_lab.widgets.generate_panel import GeneratePanel
     from ldm_lab.widgets.panel import Panel
+    from ldm_lab.widgets.picture_row import PictureRow
     from ldm_lab.widgets.pictures import CompareSlider, FrameView, Scrubber
     from ldm_lab.widgets.status_line import StatusLine
     from ldm_lab.widgets.watch import Watch
 
-__all__ = ["BrowserView", "CompareSlider", "FrameView", "Panel", "Scrubber", "SettingsForm", "StatusLine", "Watch"]
+__all__ = [
+    "BrowserView",
+    "CompareSlider",
+    "CompressionPanel",
+    "FrameView",
+    "GeneratePanel",
+    "Panel",
+    "PictureRow",
+    "Scrubber",
+    "SettingsForm",
+    "StatusLine",
+    "Watch",
+]
 
 _HOMES = {
     "BrowserView": "browser_view",
     "CompareSlider": "pictures",
+    "CompressionPanel": "compression_panel",
     "FrameView": "pictures",
+    "GeneratePanel": "generate_panel",
     "Panel": "panel",
+    "PictureRow": "picture_row",
     "Scrubber": "pictures",
     "SettingsForm": "form",
     "StatusLine": "status_line",

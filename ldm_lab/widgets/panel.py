@@ -60,13 +60,18 @@ class Panel:
         self.status = StatusLine()
         self.result: Any = None
         self._callbacks: list[Callable[[Any], Any]] = []
-        self._jobs: list[Job] = []
+        self._jobs: set[Job] = set()
         self._view: PanelView | None = None
 
     @property
     def run(self) -> Run | None:
         """The result, where it is a run."""
         return self.result if isinstance(self.result, Run) else None
+
+    @property
+    def pending(self) -> list[Job]:
+        """What it asked for and has not got yet."""
+        return [job for job in list(self._jobs) if not job.is_done]
 
     @property
     def is_closed(self) -> bool:
@@ -89,7 +94,7 @@ class Panel:
     def wait(self, timeout_sec: float | None = None) -> bool:
         """Wait until nothing is computed any more, for scripts and notebooks that are run through; whether it came in
         time."""
-        while pending := [job for job in self._jobs if not job.is_done]:  # a result may have asked for more
+        while pending := self.pending:  # a result may have asked for more
             if not all(job.wait(timeout_sec) for job in pending):
                 return False
         return True
@@ -97,7 +102,7 @@ class Panel:
     def close(self) -> None:
         """Cancel what it asked for, and let go of its widgets; the session stays open."""
         leave_place(self)
-        for job in self._jobs:
+        for job in self.pending:
             job.cancel()
         view, self._view = self._view, None
         self._callbacks.clear()
@@ -164,7 +169,10 @@ class Panel:
         return call
 
     def _keep(self, job: Job) -> Job:
-        self._jobs = [other for other in self._jobs if not other.is_done] + [job]
+        for other in list(self._jobs):  # another thread may add one meanwhile
+            if other.is_done:
+                self._jobs.discard(other)
+        self._jobs.add(job)
         return job
 
     def _code_area(self) -> list[ipywidgets.Widget]:

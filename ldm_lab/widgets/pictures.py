@@ -9,6 +9,8 @@ from PIL import Image
 from ldm_lab.viz import Sprites
 from ldm_lab.widgets.browser_view import BrowserView, script, style
 
+MAX_STILL_SIDE = 512
+
 
 def png_of_image(image: Image.Image) -> bytes:
     """A picture without loss, and without the record that it may carry."""
@@ -32,11 +34,15 @@ class FrameView(BrowserView):
         self.deliver("frame", [jpeg], mime="image/jpeg")
 
     def settle(self, image: Image.Image, *, alt: str = "") -> None:
-        """Show the final picture, which is kept."""
+        """Show the final picture; a small copy of a large one is what the notebook file keeps."""
+        small = image.copy()
+        small.thumbnail((MAX_STILL_SIDE, MAX_STILL_SIDE))
         self.withdraw("frame")
         self.alt = alt
         self.still = b""  # so that it is shown also if it is the same as before and frames came between
-        self.still = png_of_image(image)
+        self.still = png_of_image(small)
+        if small.size != image.size:
+            self.deliver("frame", [png_of_image(image)], mime="image/png")
 
 
 class CompareSlider(BrowserView):
@@ -80,6 +86,7 @@ class Scrubber(BrowserView):
             "sheets",
             [sheet.data for sheet in sheets.values()],
             sheets=list(sheets),
+            mimes=[sheet.mime for sheet in sheets.values()],
             columns=first.columns,
             width=first.width,
             height=first.height,

@@ -6,6 +6,7 @@ from typing import Any
 
 from ldm_lab.sampling import Step
 from ldm_lab.session import Event, Failed, Finished, Frame, Started, Stepped, Stopped
+from ldm_lab.session.job import SUPERSEDED
 from ldm_lab.tasks import Run, TaskSettings
 from ldm_lab.widgets.status_line import StatusLine
 
@@ -27,6 +28,7 @@ class Watch:
         on_step: Gets every step.
         on_frame: Gets the JPEG of every frame; ``FrameView.paint`` takes it.
         on_value: Gets the run, or what a call returned.
+        on_error: Gets what ended the job, after the status line has said it.
         on_end: Called last, whatever happened.
     """
 
@@ -35,6 +37,7 @@ class Watch:
     on_step: Callable[[Step], Any] = _ignore
     on_frame: Callable[[bytes], Any] = _ignore
     on_value: Callable[[Any], Any] = _ignore
+    on_error: Callable[[BaseException], Any] = _ignore
     on_end: Callable[[], Any] = _ignore
 
     def __call__(self, event: Event) -> None:
@@ -58,10 +61,11 @@ class Watch:
                     if isinstance(value, Run):
                         self.status.say(_summary(value), kind="warning" if value.partial else "done")
                     self.on_value(value)
-                case Stopped(reason):
+                case Stopped(reason) if reason != SUPERSEDED:  # of the newer job there is more to say
                     self.status.say(f"{reason[0].upper()}{reason[1:]}.", kind="idle")
                 case Failed(error, details):
                     self.status.complain(error, details=details)
+                    self.on_error(error)
         finally:
             self.on_end()
 

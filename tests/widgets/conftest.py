@@ -4,6 +4,7 @@ from ipywidgets.widgets import widget as registry
 from ldm_lab.core.errors import RequestError
 from ldm_lab.session import Session
 from ldm_lab.tasks import Origin, Pipeline
+from tests.session.conftest import Gate
 
 TIMEOUT_SEC = 120  # of tests that would otherwise hang; nothing is measured by it
 
@@ -37,3 +38,13 @@ def refusing():
         raise RequestError("no, because the test says so")
 
     return refuse
+
+
+@pytest.fixture
+def gated(make_tiny_model):
+    """A session whose network waits for the test at every evaluation."""
+    model = make_tiny_model()
+    gate = Gate(model)
+    with Session(Pipeline(model, origin=Origin(name="gated"))) as session:
+        yield session, gate
+        gate.let_pass(10_000)

@@ -67,8 +67,8 @@ function render({ model, el }) {
   slider.addEventListener("change", letGo);
   play.addEventListener("click", toggle);
 
-  const show = async ({ sheets: described, columns, width, height, count }, buffers) => {
-    const bitmaps = await Promise.all(buffers.map((bytes) => decodeBytes(bytes, "image/jpeg")));
+  const show = async ({ sheets: described, mimes, columns, width, height, count }, buffers) => {
+    const bitmaps = await Promise.all(buffers.map((bytes, i) => decodeBytes(bytes, mimes[i])));
     for (const { bitmap } of sheets.values()) bitmap.close();
     sheets.clear();
     described.forEach((name, i) => sheets.set(name, { bitmap: bitmaps[i], columns, width, height, count }));
