@@ -8,11 +8,33 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ldm_lab.probes import WordAttention
 from ldm_lab.session import Job
 from ldm_lab.tasks import Run
 
 MAX_DESKS = 100
 KEPT_SEC = 3600.0
+
+
+@dataclass(slots=True, eq=False)
+class Latent:
+    """A latent under the lens.
+
+    Attributes:
+        z: As it is now, edited. (1, C, h, w)
+        before: As it was. (1, C, h, w)
+        model: Whose latent it is.
+        run: The run that it comes from; None: from a picture.
+        words: Where that run looked for each word, once it is known.
+        cell: Row and column that are looked at.
+    """
+
+    z: Tensor
+    before: Tensor
+    model: str
+    run: Run | None = None
+    words: WordAttention | None = None
+    cell: tuple[int, int] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -22,19 +44,17 @@ class Desk:
     Attributes:
         runs: The last run of each tab.
         models: Which model made it.
-        latent: What the tab Latents looks at. (1, C, h, w)
-        latent_model: Whose latent it is.
-        latent_run: The run that it comes from; None: from a picture.
+        latent: What the tab Latents looks at.
         jobs: What is carried out or waits, of each tab.
+        stopped: Tabs whose work of several jobs shall not go on.
         used_sec: When it was last asked for.
     """
 
     runs: dict[str, Run] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
-    latent: Tensor | None = None
-    latent_model: str = ""
-    latent_run: Run | None = None
+    latent: "Latent | None" = None
     jobs: dict[str, Job] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
     used_sec: float = 0.0
 
     def stop(self, tab: str) -> None:
@@ -45,11 +65,12 @@ class Desk:
 
     def clear(self) -> None:
         """Cancel everything, and forget it."""
+        self.stopped.update(self.jobs)
         for job in list(self.jobs.values()):
             job.cancel()
         self.runs.clear()
         self.models.clear()
-        self.latent = self.latent_run = None
+        self.latent = None
 
 
 class Desks:

@@ -36,7 +36,7 @@ def control(settings: type[TaskSettings], name: str, value: Any, **options: Any)
         return gr.Dropdown(list(limits["choices"]), **said | options)
     if limits["minimum"] is not None:
         low, high = limits["minimum"], min(limits["maximum"], CAPS.get(name, limits["maximum"]))
-        return gr.Slider(low, high, step=limits["step"] or 1, **said | options)
+        return gr.Slider(**{"minimum": low, "maximum": high, "step": limits["step"] or 1} | said | options)
     if isinstance(value, bool):
         return gr.Checkbox(**said | options)
     return gr.Textbox(**said | options)

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import gradio as gr
 
+from apps.studio.compare import Compare
+from apps.studio.compression import Compression
 from apps.studio.create import Create
 from apps.studio.desks import Desks
+from apps.studio.grid import Grid
+from apps.studio.inpaint import Inpaint
+from apps.studio.latents import Latents
+from apps.studio.layout import Layout
 from apps.studio.models import Models
+from apps.studio.upscale import Upscale
 
 KEPT_SEC = 600
 SWEEP_SEC = 60
@@ -32,6 +39,20 @@ def build_app(models: Models, *, cells: Path | None = None) -> gr.Blocks:
         )
         with gr.Tab("Create", id="create"):
             Create(models, desks)
+        with gr.Tab("Inpaint", id="inpaint"):
+            Inpaint(models, desks)
+        with gr.Tab("Layout", id="layout"):
+            Layout(models, desks)
+        with gr.Tab("Upscale", id="upscale"):
+            Upscale(models, desks)
+        with gr.Tab("Latents", id="latents"):
+            Latents(models, desks)
+        with gr.Tab("Compression", id="compression"):
+            Compression(models, desks)
+        with gr.Tab("Grid", id="grid"):
+            Grid(models, desks, cells)
+        with gr.Tab("Compare", id="compare"):
+            Compare(models, desks)
         page.unload(_leaving(desks))
     return page
 

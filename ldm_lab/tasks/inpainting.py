@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
+from PIL import Image
 from torch import Tensor
 
 from ldm_lab.core.config import setting
@@ -16,6 +17,8 @@ from ldm_lab.tasks.from_picture import PictureSettings, encode_picture
 from ldm_lab.tasks.kinds import MASKED, kind_of
 from ldm_lab.tasks.picture_input import MaskPicture, Picture
 from ldm_lab.tasks.plan import Finish, Plan, each_for_all, scheduler_of, walk_of
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; the last two lie outside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,28 @@ def inpainting(model: LatentDiffusion, settings: InpaintingSettings) -> Plan:
     return dataclasses.replace(plan, notes=(*plan.notes, note), finish=_putting_back(plan, settings.image, box))
 
 
-def crop_of(model: LatentDiffusion, settings: InpaintingSettings) -> tuple[int, int, int, int]:
+def seen_mask(model: LatentDiffusion, settings: InpaintingSettings) -> tuple[Image.Image, Box]:
+    """The mask as the walk sees it, for people to look at: of the latent's cells, those that are repainted.
+
+    Args:
+        model: What repaints.
+        settings: Resolved.
+
+    Returns:
+        White where a cell is repainted, black elsewhere, L, in pixels of the picture; and the part of the picture that
+        this is.
+    """
+    hole = settings.mask.tensor()  # (1, 1, H, W)
+    box = (0, 0, *settings.image.size)
+    if settings.only_masked and hole.any():
+        box = crop_of(model, settings)
+    left, top, right, bottom = box
+    cells = latent_mask(hole[..., top:bottom, left:right], factor=model.config.autoencoder.downsampling_factor)
+    mask = Image.fromarray((255 * cells[0, 0]).byte().numpy())
+    return mask.resize((right - left, bottom - top), Image.Resampling.NEAREST), box
+
+
+def crop_of(model: LatentDiffusion, settings: InpaintingSettings) -> Box:
     """What ``only_masked`` looks at: left, top, right, bottom in pixels.
 
     The sides are at least those of the model's own images, where the picture is that large.
@@ -123,7 +147,7 @@ def _mask_notes(hole: Tensor) -> list[str]:
     return ["the mask covers the whole picture: nothing of it is kept"] if hole.all() else []
 
 
-def _putting_back(plan: Plan, picture: Picture, box: tuple[int, int, int, int]) -> Finish:
+def _putting_back(plan: Plan, picture: Picture, box: Box) -> Finish:
     """Put the part that was looked at back into the whole picture."""
     original = to_uint8(picture.tensor())  # (1, H, W, 3)
     left, top, right, bottom = box

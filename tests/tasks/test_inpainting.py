@@ -4,7 +4,8 @@ from PIL import Image
 
 import ldm_lab as lab
 from ldm_lab.core.errors import ImageError, RequestError
-from ldm_lab.tasks import Pipeline
+from ldm_lab.tasks import InpaintingSettings, Pipeline
+from ldm_lab.tasks.inpainting import seen_mask
 
 HALF = np.zeros((16, 16), dtype=bool)
 HALF[:, 8:] = True
@@ -170,3 +171,26 @@ class TestOnlyMasked:
         run = pipeline.inpainting(large, mask, prompt="a star", only_masked=True, num_steps=2)
         run.images[0].save(tmp_path / "x.png")
         assert lab.open_run(tmp_path / "x.png", model=pipeline).notes[-1].endswith("equals the file bit for bit")
+
+
+class TestSeenMask:
+    def settings(self, pipeline, picture, mask, **asked):
+        return pipeline.resolved(InpaintingSettings.of(image=picture, mask=mask, **asked))
+
+    def test_a_cell_is_repainted_if_any_of_its_pixels_is(self, pipeline, picture):
+        mask = EMPTY.copy()
+        mask[3, 5] = True  # in cells of 2 x 2: rows 2 and 3, columns 4 and 5
+        seen, box = seen_mask(pipeline.model, self.settings(pipeline, picture, mask))
+        assert box == (0, 0, 16, 16)
+        assert seen.getbbox() == (4, 2, 6, 4)
+        assert set(seen.tobytes()) == {0, 255}
+
+    def test_of_only_masked_it_is_the_part_that_is_looked_at(self, pipeline):
+        large = Image.new("RGB", (40, 32))
+        mask = np.zeros((32, 40), dtype=bool)
+        mask[20:26, 30:38] = True
+        seen, box = seen_mask(pipeline.model, self.settings(pipeline, large, mask, only_masked=True, padding=0))
+        assert seen.size == (box[2] - box[0], box[3] - box[1]) == (16, 16)
+        found = [edge + box[place % 2] for place, edge in enumerate(seen.getbbox())]
+        beyond = [abs(edge - painted) for edge, painted in zip(found, (30, 20, 38, 26), strict=True)]
+        assert max(beyond) < 2  # the part does not begin at an even pixel, and cells have 2
