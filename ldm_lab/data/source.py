@@ -158,6 +158,23 @@ def source_length(source: ImageSource) -> int | None:
     return None if isinstance(source, ShapeScenes | EmojiDrawings) else len(source)  # type: ignore[arg-type]
 
 
+def held_out_source(config: DataConfig) -> ImageSource:
+    """What no training on a built-in world has seen: test scenes, or the emoji that are held out; a folder as it is.
+
+    Raises:
+        DataError, MissingDependencyError: As ``open_source`` does.
+    """
+    if config.world == "emoji":
+        catalogue = open_catalogue(find_emoji_files(config.path))
+        return EmojiDrawings(split="held-out", size=config.size, catalogue=catalogue)
+    return ShapeScenes(split="test", size=config.size) if config.path is None else open_source(config)
+
+
+def num_distinct(source: ImageSource) -> int | None:
+    """Number of pictures before any is seen twice; None where there is no end."""
+    return source.num_drawings if isinstance(source, EmojiDrawings) else source_length(source)
+
+
 def source_identity(config: DataConfig, source: ImageSource) -> dict[str, Any]:
     """JSON values by which a run knows its data again: for files what is in them, not where they are."""
     identity = to_dict(config) | {"length": source_length(source)}

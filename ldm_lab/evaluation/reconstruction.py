@@ -13,7 +13,7 @@ from ldm_lab.autoencoders.perceptual import VGG_FILE, RandomFeatures, load_lpips
 from ldm_lab.core.errors import MissingDependencyError
 from ldm_lab.core.seeding import generator
 from ldm_lab.data.shape_scenes import ShapeScenes
-from ldm_lab.data.source import ImageSource, source_length
+from ldm_lab.data.source import ImageSource, num_distinct
 from ldm_lab.evaluation.attribute_score import agreement
 from ldm_lab.evaluation.metrics import decibels, mean_squared_errors, ssim
 from ldm_lab.evaluation.progress import BATCH, OnProgress
@@ -110,14 +110,14 @@ def evaluate_first_stage(
         autoencoder: In evaluation mode.
         source: Where the images come from; None takes the test scenes, which no training has seen.
         name: What the report calls the autoencoder.
-        num_images: How many; a folder that has fewer gives all of them.
+        num_images: How many; a data set that has fewer gives all of them.
         on_progress: Called after every batch with the number of images done.
 
     Raises:
         MissingDependencyError: If scikit-image is not installed.
     """
     source = ShapeScenes(split="test") if source is None else source
-    count = min(num_images, source_length(source) or num_images)
+    count = min(num_images, num_distinct(source) or num_images)
     made = _reconstruct(autoencoder, source, count, on_progress)
     errors = mean_squared_errors(made.x, made.x_hat)
     lpips, missing = _measure_lpips(made)

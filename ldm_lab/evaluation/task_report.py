@@ -1,7 +1,6 @@
 """The report on a model's task: figures beside their bars, and beside other ways to the same images."""
 
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import torch
@@ -10,13 +9,14 @@ from torch import Tensor
 
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.images import to_pil
-from ldm_lab.evaluation.judges import judge_of
+from ldm_lab.evaluation.judges import Judge, judge_of
 from ldm_lab.evaluation.progress import OnProgress, counted
 from ldm_lab.evaluation.report import Table
 from ldm_lab.evaluation.sampling import sample_conditions
 from ldm_lab.evaluation.sheet import captioned_sheet
 from ldm_lab.evaluation.trial import Figure, Trial
 from ldm_lab.tasks import Pipeline
+from ldm_lab.tasks.kinds import kind_of
 from ldm_lab.tasks.settings import GuidedSettings
 
 MADE = "model"
@@ -107,12 +107,19 @@ class TaskReport:
 
 
 def evaluate_task(
-    pipeline: Pipeline, *, num_images: int = 500, on_progress: OnProgress | None = None, **settings: Any
+    pipeline: Pipeline,
+    *,
+    judge: Judge | None = None,
+    num_images: int = 500,
+    on_progress: OnProgress | None = None,
+    **settings: Any,
 ) -> TaskReport:
-    """Judge a model of the built-in world by the task that it was trained for.
+    """Judge a model by the task that it was trained for.
 
     Args:
-        pipeline: A model of any kind but text, which ``evaluate_text_model`` judges.
+        pipeline: The model.
+        judge: Who judges it. None: who judges its kind on the built-in scenes, which is for any kind but text, since
+            ``evaluate_text_model`` has that.
         num_images: How many images, of 64 px; of larger ones fewer.
         on_progress: Called after every batch with the number of images done.
         **settings: Of ``GuidedSettings``; what is not given is as the model recommends.
@@ -120,13 +127,15 @@ def evaluate_task(
     Raises:
         RequestError: If a setting is not accepted, or nobody judges this kind of model.
     """
-    kind, judge = judge_of(pipeline.model)
+    judge = judge or judge_of(pipeline.model)
     resolved = pipeline.resolved(GuidedSettings.of(**settings))
     results, done = [], 0
     for trial in judge(pipeline, num_images, resolved):
         results.append(_carried_out(trial, pipeline, resolved, on_progress, done=done))
         done += len(trial.conditions)
-    return TaskReport(name=pipeline.name, words=kind.words, settings=resolved, results=tuple(results))
+    return TaskReport(
+        name=pipeline.name, words=kind_of(pipeline.model).words, settings=resolved, results=tuple(results)
+    )
 
 
 def _carried_out(
@@ -146,12 +155,15 @@ def _carried_out(
 
 
 def _sheet(trial: Trial, x: Tensor) -> Image.Image:
-    """The first images, each after the picture of its condition if there is one: not chosen."""
-    count = min(SHEET_IMAGES, len(x))
-    captions = list(trial.captions) or [""] * count
+    """The first images, each after the picture of its condition and before what belongs beside it: not chosen."""
+    count = min(len(trial.shown) or SHEET_IMAGES, len(x))
+    made = to_pil(x[:count])
+    captions = list(trial.captions[:count]) or [""] * count
     if not trial.shown:
-        return captioned_sheet(to_pil(x[:count]), captions[:count])
-    count = min(count // 2, len(trial.shown)) or 1
-    pairs = zip(trial.shown, to_pil(x[:count]), strict=False)
-    words = [(caption, "made") for caption in captions[:count]]
-    return captioned_sheet(list(chain.from_iterable(pairs)), list(chain.from_iterable(words)))
+        return captioned_sheet(made, captions)
+    columns = [list(zip(trial.shown, captions, strict=False)), [(picture, "made") for picture in made]]
+    if trial.beside is not None:
+        columns.append(list(trial.beside(x[:count])))
+    cells = [cell for row in zip(*columns, strict=False) for cell in row]
+    images, words = zip(*cells, strict=True)
+    return captioned_sheet(images, words, columns=2 * len(columns))

@@ -57,6 +57,7 @@ class Trial:
         rivals: Other images for the same conditions, measured beside, by the words of their column.
         shown: A picture of each of the first conditions, for the sheet; none where a condition has no picture.
         captions: Words for them.
+        beside: A picture, with its words, that belongs beside each image that was made; None: none does.
     """
 
     title: str
@@ -68,3 +69,4 @@ class Trial:
     rivals: Mapping[str, Tensor] = field(default_factory=dict)
     shown: Sequence[Image.Image] = ()
     captions: Sequence[str] = ()
+    beside: Callable[[Tensor], Sequence[tuple[Image.Image, str]]] | None = None

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from ldm_lab import cli
-from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model
+from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model, zoo
 from ldm_lab.conditioning import ClassLabelConfig
 
 
@@ -30,6 +30,35 @@ def test_a_text_model_is_judged_by_its_images(tiny_folder, tmp_path, capsys):
     assert values["num_captions"] == {"test": 3, "unseen": 3}
     assert {path.name for path in tmp_path.glob("*.png")} == {"sheet-seen.png", "sheet-never-trained.png"}
     assert Image.open(tmp_path / "sheet-seen.png").width > 600
+
+
+@pytest.fixture(scope="module")
+def tiny_emoji_folder(tmp_path_factory, tiny_model):
+    """A text model that says of itself that it was trained on emoji, with its first stage beside it."""
+    root, recipe = tmp_path_factory.mktemp("models"), {"data": {"world": "emoji", "size": 16}}
+    save_autoencoder(root / "emoji-kl", tiny_model.autoencoder, recipe=recipe)
+    save_model(root / "emoji-text", tiny_model, first_stage=reference_to(root / "emoji-kl"), recipe=recipe)
+    return root / "emoji-text"
+
+
+@pytest.mark.usefixtures("stand_in_emoji")
+def test_a_model_of_emoji_is_judged_by_the_drawings_it_is_like(tiny_emoji_folder, tmp_path, capsys):
+    words = ["evaluate", str(tiny_emoji_folder), "--num", "3", "--steps", "1", "--output", str(tmp_path)]
+    assert cli.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "| seen names (3 images)" in printed
+    assert "below the bar: true drawing is the nearest of all (seen names)" in printed
+    trials = [f"sheet-{number}.png" for number in range(1, 5)]
+    sheets = {*trials, "sheet-inpainting.png", "sheet-interpolation.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"report.md", "report.json", *sheets}
+
+
+@pytest.mark.usefixtures("stand_in_emoji")
+def test_a_first_stage_of_emoji_is_judged_on_those_held_out(tiny_emoji_folder, tiny_catalogue, capsys):
+    assert cli.main(["evaluate", str(tiny_emoji_folder.parent / "emoji-kl")]) == 0
+    printed = capsys.readouterr().out
+    assert f"{len(tiny_catalogue.held_out)} held-out images" in printed
+    assert "read by rules" not in printed
 
 
 def test_a_first_stage_is_judged_by_its_reconstructions(tiny_folder, tmp_path, capsys):
@@ -72,6 +101,14 @@ def test_a_task_stands_for_its_shipped_model(tiny_class_folder, monkeypatch, cap
     monkeypatch.setattr("ldm_lab.cli.evaluate.locate_model", {"shapes-class": tiny_class_folder}.__getitem__)
     assert cli.main(["evaluate", "--task", "class", "--num", "2", "--steps", "1"]) == 0
     assert "class to image (2 images)" in capsys.readouterr().out
+
+
+def test_first_stages_of_other_worlds_have_no_row(tiny_emoji_folder, monkeypatch, capsys):
+    folders = {"shapes-kl-f4": zoo.ZOO / "shapes-kl-f4", "emoji-kl": tiny_emoji_folder.parent / "emoji-kl"}
+    monkeypatch.setattr("ldm_lab.cli.evaluate.shipped_first_stages", lambda: list(folders))
+    monkeypatch.setattr("ldm_lab.cli.evaluate.locate_first_stage", folders.__getitem__)
+    assert cli.main(["evaluate", "--task", "first-stages", "--num", "2"]) == 0
+    assert "| emoji-kl" not in capsys.readouterr().out
 
 
 def test_first_stages_stand_side_by_side(tmp_path, capsys):

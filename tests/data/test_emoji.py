@@ -15,9 +15,11 @@ from ldm_lab.data.source import (
     caption_corpus,
     class_names,
     conditions,
+    held_out_source,
     known_condition,
     largest_layout,
     map_class_names,
+    num_distinct,
     open_source,
     source_identity,
     source_length,
@@ -138,6 +140,12 @@ class TestAsDataOfARecipe:
         source = open_source(config)
         assert isinstance(source, EmojiDrawings)
         assert (source.split, source.size, source.seed) == ("train", 32, 5)
+
+    def test_what_training_never_sees_has_an_end(self, config):
+        source = held_out_source(config)
+        assert (source.split, source.size) == ("held-out", 32)
+        assert num_distinct(source) == len(source.catalogue.held_out)
+        assert not {emoji.name for emoji in open_source(config).emoji(range(200))} & source.catalogue.held_out
 
     def test_the_path_may_be_left_to_the_environment(self, config, emoji_folder, monkeypatch):
         monkeypatch.setenv("LDM_LAB_EMOJI", str(emoji_folder))

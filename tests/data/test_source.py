@@ -19,8 +19,10 @@ from ldm_lab.data.source import (
     caption_corpus,
     class_names,
     conditions,
+    held_out_source,
     known_condition,
     map_class_names,
+    num_distinct,
     open_source,
     source_identity,
     source_length,
@@ -68,6 +70,12 @@ def test_without_a_path_the_source_is_the_built_in_world():
     assert captions == [str(caption) for caption in source.captions([3, 5], variant=2)]
     assert all(type(caption) is str for caption in captions)
     assert caption_corpus(source, range(3)) == conditions(source, range(3), kind="caption")
+
+
+def test_what_no_training_sees_of_the_built_in_world_and_of_folders(classes):
+    assert held_out_source(DataConfig(size=32, seed=5)) == ShapeScenes(split="test", size=32)
+    assert len(held_out_source(config(classes))) == len(open_source(config(classes)))  # a folder has no such part
+    assert (num_distinct(ShapeScenes()), num_distinct(open_source(config(classes)))) == (None, 3)
 
 
 def test_class_folders(classes):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 
 from ldm_lab.core.errors import RequestError
 from ldm_lab.evaluation import judges, task_report
@@ -68,24 +69,51 @@ def test_a_text_model_is_judged_elsewhere(tiny_model):
         evaluate_task(Pipeline(tiny_model), num_images=2)
 
 
-def test_pictures_of_conditions_stand_before_what_was_made_of_them(pipeline, monkeypatch):
-    from PIL import Image
+def test_another_judge_may_be_named(tiny_model):
+    def judge(pipeline, num_images, settings):
+        yield Trial(title="words", conditions=["red"] * num_images, measure=lambda x: {}, figures={})
 
-    seen = {}
+    report = evaluate_task(Pipeline(tiny_model), judge=judge, num_images=2, num_steps=1)
+    assert (report.words, report.results[0].num_images) == ("conditioned on text", 2)
 
-    def sheet(images, captions):
-        seen.update(zip(captions, images, strict=True))
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Sizes of the pictures on a sheet and their words, in order, and the number of columns."""
+    found = {}
+
+    def sheet(images, captions, *, columns=4):
+        found.update(cells=[(image.width, words) for image, words in zip(images, captions, strict=True)])
+        found.update(columns=columns)
 
     monkeypatch.setattr(task_report, "captioned_sheet", sheet)
+    return found
+
+
+@pytest.mark.parametrize("has_neighbours", [False, True])
+def test_pictures_of_conditions_stand_before_what_was_made_of_them(seen, has_neighbours):
+    def beside(x):
+        return [(Image.new("RGB", (2, 2)), f"near {index}") for index in range(len(x))]
+
     trial = Trial(
         title="",
-        conditions=[None] * 2,
+        conditions=[None] * 3,
         measure=lambda x: {},
         figures={},
-        shown=[Image.new("RGB", (4, 4), "red")],
-        captions=["asked"] * 2,
+        shown=[Image.new("RGB", (4, 4))] * 2,
+        captions=["a", "b", "c"],
+        beside=beside if has_neighbours else None,
     )
+    task_report._sheet(trial, torch.zeros(3, 3, 8, 8))
+    if has_neighbours:
+        assert seen["cells"] == [(4, "a"), (8, "made"), (2, "near 0"), (4, "b"), (8, "made"), (2, "near 1")]
+        assert seen["columns"] == 6
+    else:
+        assert seen["cells"] == [(4, "a"), (8, "made"), (4, "b"), (8, "made")]
+        assert seen["columns"] == 4
+
+
+def test_without_pictures_what_was_made_stands_above_its_words(seen):
+    trial = Trial(title="", conditions=[None] * 2, measure=lambda x: {}, figures={}, captions=["a", "b"])
     task_report._sheet(trial, torch.zeros(2, 3, 8, 8))
-    assert list(seen) == ["asked", "made"]
-    assert seen["asked"].size == (4, 4)
-    assert seen["made"].size == (8, 8)
+    assert seen["cells"] == [(8, "a"), (8, "b")]

@@ -27,8 +27,8 @@ JUDGES: dict[Kind, Judge] = {
 }
 
 
-def judge_of(model: LatentDiffusion) -> tuple[Kind, Judge]:
-    """The kind of a model, and who judges it.
+def judge_of(model: LatentDiffusion) -> Judge:
+    """Who judges models of this kind on the built-in scenes.
 
     Raises:
         RequestError: If it is none of these kinds.
@@ -37,4 +37,4 @@ def judge_of(model: LatentDiffusion) -> tuple[Kind, Judge]:
     if kind not in JUDGES:
         accepted = ", ".join(each.words for each in JUDGES)
         raise RequestError(f"the model is {kind.words}; the judges of tasks take models that are {accepted}")
-    return kind, JUDGES[kind]
+    return JUDGES[kind]
