@@ -21,7 +21,7 @@ class FirstStageEntry:
     """A first stage, here or still to be trained.
 
     Attributes:
-        name: Of its folder, or of the recipe that trains it.
+        name: Of the shipped one, of the recipe that trains it, or the end of its folder's path.
         config: What it is.
         folder: Where its weights are; None: nowhere.
     """
@@ -86,4 +86,5 @@ def _trained(name: str) -> Path | None:
 def _in_folder(folder: Path) -> FirstStageEntry:
     checkpoint = read_checkpoint(folder, kind="autoencoder")
     config = from_dict(AutoencoderConfig, checkpoint.entry("config"))
-    return FirstStageEntry(name=checkpoint.name, config=config, folder=folder)
+    name = "/".join(folder.resolve().parts[-2:])  # the last part alone is "model" wherever it was trained
+    return FirstStageEntry(name=name, config=config, folder=folder)

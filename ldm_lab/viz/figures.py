@@ -71,7 +71,12 @@ def histogram(
 
 
 def scatter(
-    points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: str, chosen: str | None = None
+    points: Mapping[str, tuple[float, float]],
+    *,
+    x_label: str,
+    y_label: str,
+    chosen: str | None = None,
+    log_x: bool = False,
 ) -> "Figure":
     """Named points, as for rate against distortion.
 
@@ -80,8 +85,12 @@ def scatter(
         x_label: What lies along the first axis, with its unit.
         y_label: What lies along the second axis, with its unit.
         chosen: The name of the one that is looked at.
+        log_x: Logarithmic first axis, its values as plain numbers.
     """
     figure, axes = _figure(x_label, y_label)
+    if log_x:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
     for index, (name, (x, y)) in enumerate(points.items()):
         size = 90 if name == chosen else 40
         axes.scatter([x], [y], s=size, color=_color(index), marker=MARKERS[index % len(MARKERS)])

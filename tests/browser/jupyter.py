@@ -162,7 +162,9 @@ class Notebook:
     def set_theme(self, *, dark: bool) -> None:
         """Light or dark."""
         self.command("apputils:change-theme", {"theme": f"JupyterLab {'Dark' if dark else 'Light'}"})
-        self.page.wait_for_selector(f'body[data-jp-theme-light="{str(not dark).lower()}"]', timeout=RUN_MSEC)
+        self.page.wait_for_selector(
+            f'body[data-jp-theme-light="{str(not dark).lower()}"]', state="attached", timeout=RUN_MSEC
+        )
 
     def close(self) -> None:
         """Close the page; its kernel ends with JupyterLab."""

@@ -4,7 +4,7 @@ import torch
 from ldm_lab.core.errors import RequestError
 from ldm_lab.evaluation.latent_storage import LatentStorage, quantize_evenly
 from ldm_lab.evaluation.one_picture import reconstruct
-from ldm_lab.evaluation.photographs import photograph
+from ldm_lab.evaluation.sample_pictures import photograph
 
 Z = torch.linspace(-5, 5, 2 * 3 * 4 * 4).reshape(2, 3, 4, 4)
 
@@ -46,9 +46,3 @@ def test_fewer_bits_take_fewer_bytes_and_leave_less(tiny_model):
     assert (whole.latent_bytes, coarse.latent_bytes) == (3 * 16 * 16 * 2, 3 * 16 * 16 // 8)
     assert len(coarse.z_raw.unique()) == 2
     assert coarse.image.tobytes() != whole.image.tobytes()
-
-
-def test_photographs_are_square_and_others_refused():
-    assert photograph("coffee", side=40).size == (40, 40)
-    with pytest.raises(RequestError, match="there is no photograph 'tea'; choose one of astronaut"):
-        photograph("tea")

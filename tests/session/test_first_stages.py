@@ -43,6 +43,7 @@ def test_what_was_trained_here_is_found(monkeypatch, tmp_path, tiny_folder):
 
 
 def test_further_folders_are_listed_and_others_refused(tiny_folder, tmp_path):
-    assert named("tiny-kl", [tiny_folder.parent / "tiny-kl"]).title == "KL, f = 2"
+    folder = tiny_folder.parent / "tiny-kl"
+    assert named(f"{folder.parent.name}/tiny-kl", [folder]).title == "KL, f = 2"
     with pytest.raises(CheckpointError, match="there is no folder"):
         list_first_stages([tmp_path / "nowhere"])

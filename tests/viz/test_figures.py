@@ -34,6 +34,14 @@ def test_points_are_named():
     assert [text.get_text() for text in axes.texts] == ["f4", "f8"]
     sizes = [points.get_sizes()[0] for points in axes.collections]
     assert sizes[1] > sizes[0]
+    assert axes.get_xscale() == "linear"
+
+
+def test_an_axis_may_be_logarithmic_and_says_plain_numbers():
+    figure = scatter({"a": (512.0, 1.0), "b": (2048.0, 2.0)}, x_label="bytes", y_label="dB", log_x=True)
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    assert axes.xaxis.get_major_formatter()(1024.0) == "1024"
 
 
 def test_png_is_a_picture_and_pyplot_stays_out():

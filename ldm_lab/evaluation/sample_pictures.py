@@ -1,14 +1,21 @@
-"""Photographs that are on every machine with scikit-image, for what drawn scenes cannot show."""
+"""Pictures to try things on: scenes that no training has seen, and photographs for what scenes cannot show."""
 
 from PIL import Image, ImageOps
 
 from ldm_lab.core.errors import MissingDependencyError, RequestError
+from ldm_lab.core.images import to_pil
+from ldm_lab.data.shape_scenes import ShapeScenes
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 
 
+def scene_picture(number: int) -> Image.Image:
+    """A test scene of the built-in world, 64 × 64 pixels, RGB."""
+    return to_pil(ShapeScenes(split="test").images([number]))[0]
+
+
 def photograph(name: str, *, side: int = 256) -> Image.Image:
-    """A square photograph, RGB.
+    """A square photograph that comes with scikit-image, RGB.
 
     Args:
         name: One of ``PHOTOGRAPHS``.
