@@ -27,7 +27,13 @@ from ldm_lab.probes.guidance import (
     record_guidance,
 )
 from ldm_lab.probes.influence import Influence, ablation_influence, decoder_margin, gradient_influence
-from ldm_lab.probes.latents import LatentStatistics, channel_histograms, latent_statistics, normal_histogram
+from ldm_lab.probes.latent_walk import LatentWalk, latent_walk
+from ldm_lab.probes.latents import (
+    LatentStatistics,
+    channel_histograms,
+    latent_statistics,
+    normal_histogram,
+)
 from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
 from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
@@ -46,6 +52,7 @@ __all__ = [
     "GuidanceStep",
     "Influence",
     "LatentStatistics",
+    "LatentWalk",
     "LayerGroup",
     "RadialSpectrum",
     "Rearrangement",
@@ -66,6 +73,7 @@ __all__ = [
     "image_codes",
     "latent_codes",
     "latent_statistics",
+    "latent_walk",
     "map_samples",
     "methods",
     "nearest_codes",

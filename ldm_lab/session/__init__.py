@@ -1,7 +1,7 @@
 """The engine under notebook, web page and scripts: jobs, events, previews, runs that branch. It knows no interface."""
 
 from ldm_lab.session.code import given_values, lines_that_make, python_of, spell_call
-from ldm_lab.session.compare import count_common_steps, diff_settings
+from ldm_lab.session.compare import check_made_by, count_common_steps, diff_settings
 from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Started, Stepped, Stopped
 from ldm_lab.session.grid import Axis, CellStore, axis_names, cells_of
 from ldm_lab.session.job import Job
@@ -25,6 +25,7 @@ __all__ = [
     "Stopped",
     "axis_names",
     "cells_of",
+    "check_made_by",
     "count_common_steps",
     "diff_settings",
     "given_values",

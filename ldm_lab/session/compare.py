@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
+from ldm_lab.core.errors import RequestError
 from ldm_lab.sampling import Step
-from ldm_lab.tasks import Run
+from ldm_lab.tasks import Pipeline, Run
 
 
 def diff_settings(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
@@ -27,6 +28,20 @@ def count_common_steps(first: Run, second: Run) -> int:
             break
         same += 1
     return same
+
+
+def check_made_by(run: Run, model: Pipeline) -> None:
+    """Refuse to explain a run by another model than the one that made it.
+
+    Raises:
+        RequestError: Naming both.
+    """
+    made_by = run.provenance.model
+    if made_by.digest != model.origin.digest:
+        raise RequestError(
+            f"the run was made by {made_by.name!r:.80}, and this session holds {model.name!r:.80}; look at it in a "
+            "session of the model that made it"
+        )
 
 
 def _asked(run: Run) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from ldm_lab.viz.colors import DIVERGING, LINE_COLORS, SEQUENTIAL, color_table, paint
 from ldm_lab.viz.compare import error_map, overlay, shares
 from ldm_lab.viz.figures import curves, histogram, png_of, scatter
-from ldm_lab.viz.latents import channel_images, principal_colors
+from ldm_lab.viz.latents import channel_images, channel_limits, principal_colors
 from ldm_lab.viz.planes import Planes, planes
 from ldm_lab.viz.sprites import Sprites, kept_indices, sprites
 
@@ -14,6 +14,7 @@ __all__ = [
     "Planes",
     "Sprites",
     "channel_images",
+    "channel_limits",
     "color_table",
     "curves",
     "error_map",

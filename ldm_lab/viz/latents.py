@@ -24,7 +24,7 @@ def channel_images(z: Tensor, *, limit: float | None = None, scale: int = 8) -> 
         ShapeError: If ``z`` is not one latent.
     """
     _check_one(z)
-    limits = [_largest(channel) if limit is None else limit for channel in z]
+    limits = channel_limits(z) if limit is None else [limit] * len(z)
     return [
         paint(channel, low=-most, high=most, colormap=DIVERGING, scale=scale)
         for channel, most in zip(z, limits, strict=True)
@@ -54,6 +54,17 @@ def principal_colors(z: Tensor, *, scale: int = 8) -> Image.Image:
     rgb = torch.zeros(3, *z.shape[1:])
     rgb[: shares.shape[1]] = (shares / reach).clamp(-1, 1).T.unflatten(1, z.shape[1:])
     return to_pil(rgb.repeat_interleave(scale, 1).repeat_interleave(scale, 2)[None])[0]
+
+
+def channel_limits(z: Tensor) -> list[float]:
+    """The largest finite magnitude of each channel, at least 1e-6; 1 where nothing is finite. (C, h, w) or (B, C, h, w)
+
+    Raises:
+        ShapeError: If these are no latents.
+    """
+    if z.ndim not in (3, 4):
+        raise ShapeError(f"z has shape {tuple(z.shape)}; expected latents (C, h, w) or (B, C, h, w)")
+    return [_largest(channel) for channel in z.movedim(-3, 0)]
 
 
 def _check_one(z: Tensor) -> None:

@@ -30,6 +30,11 @@ class Planes:
     low: float
     step: float
 
+    @property
+    def high(self) -> float:
+        """What the highest count stands for."""
+        return self.low + self.step * (2**self.bits - 2)
+
 
 def planes(values: Tensor, *, bits: Literal[8, 16] = 16, low: float | None = None) -> Planes:
     """Write numbers as counts; NaN and infinite ones as the largest count, 255 or 65535.

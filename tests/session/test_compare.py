@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 import torch
 
-from ldm_lab.session import count_common_steps, diff_settings
-from ldm_lab.tasks import AddNoise, Branch, ImageToImageSettings, Picture, Recipe, Run
+from ldm_lab.core.errors import RequestError
+from ldm_lab.session import check_made_by, count_common_steps, diff_settings
+from ldm_lab.tasks import AddNoise, Branch, ImageToImageSettings, Origin, Picture, Pipeline, Recipe, Run
 
 
 @pytest.fixture
@@ -50,3 +51,10 @@ def test_a_single_bit_is_another_step(run):
     for trajectory, same in ((changed, 3), (rounded, 0)):
         outcome = dataclasses.replace(run.outcome, trajectory=trajectory)
         assert count_common_steps(run, Run(run.settings, lambda outcome=outcome: outcome)) == same
+
+
+def test_a_run_is_explained_by_the_model_that_made_it(pipeline, run, tiny_model):
+    check_made_by(run, pipeline)
+    other = Pipeline(tiny_model, origin=Origin(name="other", digest="abc"))
+    with pytest.raises(RequestError, match="made by 'tiny', and this session holds 'other'"):
+        check_made_by(run, other)

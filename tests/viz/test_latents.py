@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ldm_lab.core.errors import ShapeError
-from ldm_lab.viz import channel_images, principal_colors
+from ldm_lab.viz import channel_images, channel_limits, principal_colors
 from ldm_lab.viz.colors import NOT_A_NUMBER
 
 
@@ -56,3 +56,11 @@ def test_any_number_of_channels(channels):
 def test_a_batch_is_refused(view):
     with pytest.raises(ShapeError, match=r"shape \(1, 4, 6, 5\); expected one latent"):
         view(latent()[None])
+
+
+def test_limits_are_the_largest_finite_magnitudes():
+    z = torch.tensor([[[1.0, -3.0]], [[torch.nan, torch.inf]], [[0.0, 0.0]]])
+    assert channel_limits(z) == [3.0, 1.0, 1e-6]
+    assert channel_limits(torch.stack([z, -2 * z])) == [6.0, 1.0, 1e-6]
+    with pytest.raises(ShapeError, match=r"shape \(1, 2\); expected latents"):
+        channel_limits(torch.zeros(1, 2))

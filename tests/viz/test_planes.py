@@ -20,6 +20,7 @@ def test_numbers_come_back_right_to_half_a_step(bits):
     assert made.shape == (3, 5, 7)
     assert len(made.data) == values.numel() * bits // 8
     assert made.step == pytest.approx((values.max() - values.min()).item() / (2**bits - 2))
+    assert made.high == pytest.approx(values.max().item())
     assert np.abs(read(made) - values.numpy()).max() <= made.step * 0.5000001
 
 
