@@ -7,6 +7,7 @@ from ldm_lab.conditioning.conditioner import Conditioner, Prepared
 from ldm_lab.diffusion.objective import ObjectiveConfig, denoising_loss
 from ldm_lab.diffusion.schedule import NoiseSchedule
 from ldm_lab.training.grounding import Grounding, Target
+from ldm_lab.training.recognition import Recognition, outputs_of
 from ldm_lab.unet.unet import UNet
 
 
@@ -28,6 +29,8 @@ class DiffusionObjective(nn.Module):
         config: Which loss.
         grounding: What else the condition is asked; None: nothing.
         grounding_weight: Weight of that.
+        recognition: What else the features are asked that the UNet's lowest level hands up; None: nothing.
+        recognition_weight: Weight of that.
     """
 
     def __init__(
@@ -38,10 +41,13 @@ class DiffusionObjective(nn.Module):
         *,
         grounding: Grounding | None = None,
         grounding_weight: float = 1.0,
+        recognition: Recognition | None = None,
+        recognition_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        self.networks, self.grounding = networks, grounding
-        self.schedule, self.config, self.grounding_weight = schedule, config, grounding_weight
+        self.networks, self.grounding, self.recognition = networks, grounding, recognition
+        self.schedule, self.config = schedule, config
+        self.grounding_weight, self.recognition_weight = grounding_weight, recognition_weight
 
     def forward(
         self,
@@ -52,6 +58,7 @@ class DiffusionObjective(nn.Module):
         prepared: Prepared | None = None,
         offset: Tensor | None = None,
         grounding_target: Target | None = None,
+        recognition_target: Tensor | None = None,
     ) -> ObjectiveValue:
         """Judge one batch of scaled latents.
 
@@ -62,6 +69,7 @@ class DiffusionObjective(nn.Module):
             prepared: Conditions, as the conditioner prepared them.
             offset: Offset noise, if the config asks for it. (B, C, 1, 1)
             grounding_target: What the condition should tell, if there is a grounding.
+            recognition_target: What the features should tell, if there is a recognition. (B, V, h, w)
         """
         networks = self.networks
         cond = None if networks.conditioner is None else networks.conditioner(prepared)
@@ -69,12 +77,16 @@ class DiffusionObjective(nn.Module):
         def predict(z_t: Tensor, steps: Tensor) -> Tensor:
             return networks.unet(z_t, steps, cond)
 
-        loss = denoising_loss(predict, z_0, t, noise, self.schedule, self.config, offset=offset)
-        terms = _loss_by_time(loss.per_sample, t, len(self.schedule))
-        if self.grounding is None:
-            return ObjectiveValue(loss.mean, terms)
-        error = self.grounding(cond, grounding_target)
-        return ObjectiveValue(loss.mean + self.grounding_weight * error, terms | {"grounding": error.detach()})
+        with outputs_of(networks.unet.up_blocks[0]) as features:
+            loss = denoising_loss(predict, z_0, t, noise, self.schedule, self.config, offset=offset)
+        total, terms = loss.mean, _loss_by_time(loss.per_sample, t, len(self.schedule))
+        if self.grounding is not None:
+            error = self.grounding(cond, grounding_target)
+            total, terms = total + self.grounding_weight * error, terms | {"grounding": error.detach()}
+        if self.recognition is not None:
+            error = self.recognition(features[-1], recognition_target)
+            total, terms = total + self.recognition_weight * error, terms | {"recognition": error.detach()}
+        return ObjectiveValue(total, terms)
 
 
 def _loss_by_time(per_sample: Tensor, t: Tensor, num_train_steps: int) -> dict[str, Tensor]:

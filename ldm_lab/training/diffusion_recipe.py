@@ -39,6 +39,9 @@ class DiffusionRecipe:
     grounding_weight: float = setting(
         0.0, help="Weight of telling from each name in a caption where its object is; needs boxes", minimum=0.0
     )
+    recognition_weight: float = setting(
+        0.0, help="Weight of telling from the UNet's features what is drawn where; needs boxes", minimum=0.0
+    )
     degradation: Degradation = setting("bicubic", help="Super-resolution: how its small images are made")
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)

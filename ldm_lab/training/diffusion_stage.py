@@ -28,7 +28,6 @@ from ldm_lab.checkpoints import (
     save_model,
 )
 from ldm_lab.conditioning import drop_conditions
-from ldm_lab.conditioning.conditioner import Prepared
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.images import grid, to_pil
 from ldm_lab.core.runtime import choose_device
@@ -42,7 +41,8 @@ from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.training.conditioner_choice import build_for, check_widths
 from ldm_lab.training.diffusion_objective import DiffusionObjective, Networks
 from ldm_lab.training.diffusion_recipe import DiffusionRecipe, fit_to_data
-from ldm_lab.training.grounding import Grounding, Names, Target, grounding_target, names_of
+from ldm_lab.training.grounding import Grounding, Names, grounding_target, words_of
+from ldm_lab.training.recognition import Recognition, recognition_target
 from ldm_lab.training.start import fine_tune_from, portable
 from ldm_lab.unet.unet import UNet
 
@@ -73,13 +73,15 @@ class DiffusionStage:
         start = None if init_from is None else read_checkpoint(locate_model(init_from), kind="latent_diffusion")
         self.model = self._build_model(autoencoder, start)
         self.averaged = Networks(self.model.unet, self.model.conditioner)
-        self.names = self._names()
+        self.names, self.words = self._names(), self._words()
         self.objective = DiffusionObjective(
             self.averaged,
             self.model.schedule,
             recipe.objective,
             grounding=self._grounding(),
             grounding_weight=recipe.grounding_weight,
+            recognition=self._recognition(),
+            recognition_weight=recipe.recognition_weight,
         )
         self.identity = self._identity() | ({} if start is None else {"init_from": start.digest})
 
@@ -104,7 +106,10 @@ class DiffusionStage:
         z_0 = self.model.scale_factor * posterior.sample(generator(seed, "posterior", draw))
         t = draw_steps(size, self.model.schedule, generator(seed, "t", draw), shift=self.recipe.timestep_shift)
         noise = torch.randn(z_0.shape, generator=generator(seed, "noise", draw))
-        return {"z_0": z_0, "t": t, "noise": noise} | self._offset(z_0, draw) | self._prepared(indices, draw)
+        asked = self._prepared(indices, draw)
+        return (
+            {"z_0": z_0, "t": t, "noise": noise} | self._offset(z_0, draw) | asked | self._answers(indices, asked, z_0)
+        )
 
     def step_arguments(self, step: int) -> dict[str, Any]:
         """Nothing depends on the step."""
@@ -233,14 +238,14 @@ class DiffusionStage:
         seed = self.recipe.training.seed
         y = self._conditions(indices, variant=epoch_of(draw * len(indices), length=self.length))
         y = drop_conditions(y, conditioner.null, self.recipe.condition_dropout, generator(seed, "drop", draw))
-        prepared = conditioner.prepare(y)
-        return {"prepared": prepared} | self._grounding_target(indices, prepared)
+        return {"prepared": conditioner.prepare(y)}
 
     def _names(self) -> Names | None:
         """What grounding asks for; None without grounding."""
         if self.recipe.grounding_weight == 0:
             return None
-        return names_of(self.source, self.model.conditioner.tokenizer)  # type: ignore[union-attr]  # the recipe checks it
+        words = words_of(self.source, weight="grounding_weight")
+        return Names(words, self.model.conditioner.tokenizer)  # type: ignore[union-attr]  # the recipe checks it
 
     def _grounding(self) -> Grounding | None:
         """What asks the text encoder, with fresh weights."""
@@ -249,11 +254,26 @@ class DiffusionStage:
         encoder = self.model.conditioner
         return Grounding(encoder.context_dim, len(self.names), vector_width=encoder.vector_dim)  # type: ignore[union-attr]
 
-    def _grounding_target(self, indices: Sequence[int], prepared: Prepared) -> dict[str, Target]:
-        if self.names is None:
+    def _words(self) -> list[str]:
+        """What recognition asks for; empty without recognition."""
+        if self.recipe.recognition_weight == 0:
+            return []
+        return words_of(self.source, weight="recognition_weight")
+
+    def _recognition(self) -> Recognition | None:
+        """What asks the UNet, with fresh weights."""
+        return Recognition(self.recipe.unet.widths[-1], len(self.words)) if self.words else None
+
+    def _answers(self, indices: Sequence[int], asked: dict[str, Any], z_0: Tensor) -> dict[str, Any]:
+        """What encoder and UNet should tell beside the prediction."""
+        if self.names is None and not self.words:
             return {}
-        layouts = conditions(self.source, indices, kind="layout")
-        return {"grounding_target": grounding_target(prepared["tokens"], layouts, self.names)}
+        layouts, answers = conditions(self.source, indices, kind="layout"), {}
+        if self.names is not None:
+            answers["grounding_target"] = grounding_target(asked["prepared"]["tokens"], layouts, self.names)
+        if self.words:
+            answers["recognition_target"] = recognition_target(layouts, self.words, tuple(z_0.shape[2:]))
+        return answers
 
     def _offset(self, z_0: Tensor, draw: int) -> dict[str, Tensor]:
         if self.recipe.objective.offset_noise == 0.0:

@@ -25,7 +25,7 @@ class Names:
     """The names that objects of a data set have, and which tokens are names.
 
     Args:
-        words: All words of all vocabularies, each once.
+        words: From ``words_of``.
         tokenizer: Of the text encoder; a name that it cuts into pieces is not grounded.
 
     Raises:
@@ -33,7 +33,7 @@ class Names:
     """
 
     def __init__(self, words: Sequence[str], tokenizer: Tokenizer) -> None:
-        self.words = tuple(dict.fromkeys(words))
+        self.words = tuple(words)
         self.number_of_token = torch.full((tokenizer.get_vocab_size(),), -1)
         for number, word in enumerate(self.words):
             token = tokenizer.token_to_id(word)
@@ -54,19 +54,20 @@ class Names:
         return {number: items[0] for number, items in found.items() if len(items) == 1}
 
 
-def names_of(source: ImageSource, tokenizer: Tokenizer) -> Names:
-    """The names in the boxes of a data set.
+def words_of(source: ImageSource, *, weight: str) -> list[str]:
+    """All names in the boxes of a data set, each once.
+
+    Args:
+        source: The data set.
+        weight: Which weight asks for them.
 
     Raises:
-        DataError: If it has no boxes, or no caption has a name in it.
+        DataError: If it has no boxes.
     """
     found = vocabularies(source)
     if found is None:
-        raise DataError(
-            "grounding_weight is above 0, but the data set has no boxes beside its captions; add them to its metadata, "
-            "or make the weight 0"
-        )
-    return Names([word for words in found for word in words], tokenizer)
+        raise DataError(f"{weight} is above 0, but the data set has no boxes; add them to its metadata, or make it 0")
+    return list(dict.fromkeys(word for words in found for word in words))
 
 
 def grounding_target(tokens: Tensor, layouts: Sequence[Layout], names: Names) -> Target:

@@ -116,8 +116,8 @@ def shapes_text() -> DiffusionRecipe:
     return replace(
         recipe,
         data=DataConfig(complete_captions=0.7),
-        timestep_shift=3.0,
         grounding_weight=0.2,
+        recognition_weight=0.1,
         training=training,
     )
 

@@ -168,7 +168,7 @@ def test_a_data_set_without_boxes_is_refused(tmp_path):
     Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "red"}\n')
     recipe = tiny(grounding_weight=1.0)
-    with pytest.raises(DataError, match="the data set has no boxes beside its captions"):
+    with pytest.raises(DataError, match="grounding_weight is above 0, but the data set has no boxes"):
         DiffusionStage(replace(recipe, data=replace(recipe.data, path=str(tmp_path))))
 
 
