@@ -16,8 +16,13 @@ from torch import Tensor, nn
 from ldm_lab.core.layout import Box, Layout
 
 
+RARE = -4.0  # logit of a name before anything is learned: it holds at one place in fifty
+
+
 class Recognition(nn.Module):
     """Reads names at every place of a feature map by a linear map, so that the features themselves have to hold them.
+
+    Features are normalised on the way, since those of a trained UNet are large; the map begins without an opinion.
 
     Args:
         width: Channels of the feature map.
@@ -26,7 +31,10 @@ class Recognition(nn.Module):
 
     def __init__(self, width: int, num_names: int) -> None:
         super().__init__()
-        self.read = nn.Conv2d(width, num_names, 1)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.read = nn.Linear(width, num_names)
+        nn.init.zeros_(self.read.weight)
+        nn.init.constant_(self.read.bias, RARE)
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy of each name, summed over names and averaged over places.
@@ -38,9 +46,9 @@ class Recognition(nn.Module):
         Returns:
             A scalar.
         """
-        answer = self.read(features).float()  # (B, V, h, w)
-        shares = F.adaptive_avg_pool2d(target, answer.shape[2:])  # (B, V, h, w)
-        return F.binary_cross_entropy_with_logits(answer, shares, reduction="none").sum(1).mean()
+        answer = self.read(self.norm(features.movedim(1, -1))).float()  # (B, h, w, V)
+        shares = F.adaptive_avg_pool2d(target, features.shape[2:]).movedim(1, -1)  # (B, h, w, V)
+        return F.binary_cross_entropy_with_logits(answer, shares, reduction="none").sum(-1).mean()
 
 
 def recognition_target(layouts: Sequence[Layout], words: Sequence[str], size: tuple[int, int]) -> Tensor:
