@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from ldm_lab.core.layout import Box, Layout
 
-
 RARE = -4.0  # logit of a name before anything is learned: it holds at one place in fifty
 
 
