@@ -28,8 +28,10 @@ class Compare:
     def __init__(self, models: Models, desks: Desks) -> None:
         self.models, self.desks = models, desks
         with gr.Row():
-            self.first = upload(label="First PNG", height=240, elem_id="compare-first", elem_classes="pixels")
-            self.second = upload(label="Second PNG, to compare", height=240, elem_classes="pixels")
+            self.first = upload(
+                label="First PNG", height=240, elem_id="compare-first", elem_classes=["pixels", "enlarged"]
+            )
+            self.second = upload(label="Second PNG, to compare", height=240, elem_classes=["pixels", "enlarged"])
         with gr.Row(elem_classes="tight"):
             self.use_create = gr.Button("First: last image of Create", size="sm", min_width=140)
             self.use_inpaint = gr.Button("Second: last image of Inpaint", size="sm", min_width=140)

@@ -34,7 +34,9 @@ class Compression:
             return
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
-                self.picture = upload(label="Picture", height=240, elem_classes="pixels", elem_id="compression-picture")
+                self.picture = upload(
+                    label="Picture", height=240, elem_classes=["pixels", "enlarged"], elem_id="compression-picture"
+                )
                 self.example = gr.Button("A scene of the built-in world", size="sm")
                 self.stages = gr.CheckboxGroup(names, value=names, label="First stages")
                 self.run = gr.Button("Encode and decode", variant="primary", elem_id="compression-run")

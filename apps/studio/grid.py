@@ -11,6 +11,7 @@ from PIL import Image
 from apps.studio import markup
 from apps.studio.create import EXAMPLES, TASK_OF
 from apps.studio.desks import Desk, Desks
+from apps.studio.forms import LABELS
 from apps.studio.models import Card, Models
 from apps.studio.requests import check_limits, request, seeds_from
 from apps.studio.sentences import explained
@@ -27,11 +28,46 @@ KEPT_SEC = 3600.0
 HINT = "Choose one or two settings and their values, with commas between; then make the grid."
 
 
+class Cells:
+    """Makes cells, and finds those that were made before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._store = CellStore(folder)
+
+    def image_of(self, settings: TaskSettings, *, desk: Desk, session: Session, card: Card) -> tuple[Any, bool]:
+        """The image of a cell, and whether it was there.
+
+        Raises:
+            LdmLabError: What ends its job.
+        """
+        resolved, origin = card.resolved(settings), session.model.origin
+        image = self._store.find(resolved, origin)
+        if image is not None:
+            return image, True
+        job = desk.jobs[TAB] = session.submit(settings, preview="none")
+        try:
+            run = job.result()
+        finally:
+            job.cancel()
+            desk.jobs.pop(TAB, None)
+        if not run.partial:
+            self._store.keep(run.images[0], resolved, origin)
+        return run.images[0], False
+
+    def sweep(self) -> None:
+        """Delete cells that were made more than an hour ago."""
+        limit = time.time() - KEPT_SEC
+        for path in self.folder.glob("*.png") if self.folder.is_dir() else ():
+            if path.stat().st_mtime < limit:
+                path.unlink(missing_ok=True)
+
+
 class Grid:
     """The tab: its components, and what its buttons do."""
 
-    def __init__(self, models: Models, desks: Desks, cells: Path) -> None:
-        self.models, self.desks, self.store = models, desks, CellStore(cells)
+    def __init__(self, models: Models, desks: Desks, cells: Cells) -> None:
+        self.models, self.desks, self.cells = models, desks, cells
         names = models.serving(*TASK_OF)
         if not names:
             gr.Markdown("A grid needs a model of text, classes, or no condition: `ldm-lab studio FOLDER`.")
@@ -109,7 +145,7 @@ class Grid:
         card, desk = self.models.card(model), self.desks.of(visitor.session_hash)
         rows = planned(card, wish, seed, steps, (x_name, x_values), (y_name, y_values))
         desk.stopped.discard(TAB)
-        sweep(self.store.folder)
+        self.cells.sweep()
         names = [_caption(cell, [x_name, y_name]) for row in rows for cell in row]
         images: list[Any] = [_blank(card)] * len(names)
         yield self._shown(images, names, len(rows[0]), f"0 of {len(names)} cells")
@@ -117,7 +153,7 @@ class Grid:
         with self.models.lent(model) as session:
             for place, settings in enumerate(cell for row in rows for cell in row):
                 try:
-                    images[place], found = self._cell(desk, session, card, settings)
+                    images[place], found = self.cells.image_of(settings, desk=desk, session=session, card=card)
                 except LdmLabError as error:  # the others go on
                     names[place], found = f"{names[place]}: {error}", False
                 num_found += found
@@ -131,23 +167,6 @@ class Grid:
                     sentence = f"{done} of {len(names)} cells, {num_found} of them made before"
                     sentence += f"; about {left:.0f} s to go" if done < len(names) else "."
                     yield self._shown(images, names, len(rows[0]), sentence)
-
-    def _cell(self, desk: Desk, session: Session, card: Card, settings: TaskSettings) -> tuple[Any, bool]:
-        """The image of a cell, and whether it was there."""
-        resolved = card.resolved(settings)
-        origin = session.model.origin
-        image = self.store.find(resolved, origin)
-        if image is not None:
-            return image, True
-        job = desk.jobs[TAB] = session.submit(settings, preview="none")
-        try:
-            run = job.result()
-        finally:
-            job.cancel()
-            desk.jobs.pop(TAB, None)
-        if not run.partial:
-            self.store.keep(run.images[0], resolved, origin)
-        return run.images[0], False
 
     def _shown(self, images: list[Any], names: list[str], columns: int, sentence: str) -> dict[Any, Any]:
         cells = list(zip(images, names, strict=True))
@@ -184,17 +203,11 @@ def planned(
     return rows
 
 
-def sweep(folder: Path) -> None:
-    """Delete cells that nobody has made or found for an hour."""
-    limit = time.time() - KEPT_SEC
-    for path in folder.glob("*.png") if folder.is_dir() else ():
-        if path.stat().st_mtime < limit:
-            path.unlink(missing_ok=True)
-
-
 def _caption(settings: TaskSettings, names: list[str]) -> str:
     values = [settings.seeds[0] if name == "seed" else getattr(settings, name) for name in names if name != NONE]
-    return " · ".join(f"{value:g}" if isinstance(value, float) else str(value)[:60] for value in values)
+    words = [f"{value:g}" if isinstance(value, float) else str(value)[:60] for value in values]
+    chosen = [LABELS.get(name, name.replace("_", " ")).lower() for name in names if name != NONE]
+    return ", ".join(f"{name} {word}" for name, word in zip(chosen, words, strict=True))
 
 
 def _blank(card: Card) -> Image.Image:

@@ -81,9 +81,10 @@ class Latents:
             buttons=["fullscreen"],
         )
         self.channel_views = gr.Gallery(
-            label="Channels: white is zero, orange below, violet above; then all of them as colours",
+            label="Channels, and all of them as colours",
             format="png",
             columns=5,
+            height="auto",
             visible=False,
             interactive=False,
             allow_preview=False,

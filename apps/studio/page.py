@@ -10,7 +10,8 @@ from apps.studio.compare import Compare
 from apps.studio.compression import Compression
 from apps.studio.create import Create
 from apps.studio.desks import Desks
-from apps.studio.grid import Grid
+from apps.studio.endpoints import add_endpoints
+from apps.studio.grid import Cells, Grid
 from apps.studio.inpaint import Inpaint
 from apps.studio.latents import Latents
 from apps.studio.layout import Layout
@@ -30,8 +31,8 @@ def build_app(models: Models, *, cells: Path | None = None) -> gr.Blocks:
         cells: Folder in which finished cells of grids are kept; None: a temporary one.
     """
     desks = Desks()
-    cells = cells or Path(tempfile.mkdtemp(prefix="ldm_lab-cells-"))
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_SEC, KEPT_SEC)) as page:
+    made = Cells(cells or Path(tempfile.mkdtemp(prefix="ldm_lab-cells-")))
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_SEC, KEPT_SEC), fill_width=True) as page:
         gr.HTML(
             "<h1>ldm_lab studio</h1><p>Make images with latent diffusion, look inside, change something, see what "
             "follows.</p>",
@@ -50,9 +51,10 @@ def build_app(models: Models, *, cells: Path | None = None) -> gr.Blocks:
         with gr.Tab("Compression", id="compression"):
             Compression(models, desks)
         with gr.Tab("Grid", id="grid"):
-            Grid(models, desks, cells)
+            Grid(models, desks, made)
         with gr.Tab("Compare", id="compare"):
             Compare(models, desks)
+        add_endpoints(models, desks, made)
         page.unload(_leaving(desks))
     return page
 

@@ -52,7 +52,9 @@ class Upscale:
 
     def _lay_out_form(self, names: list[str], card: Card) -> None:
         self.model = gr.Dropdown(names, value=card.name, label="Model", visible=len(names) > 1)
-        self.picture = upload(label="Small picture", height=240, elem_classes="pixels", value=small_example(card))
+        self.picture = upload(
+            label="Small picture", height=240, elem_classes=["pixels", "enlarged"], value=small_example(card)
+        )
         self.use_example = gr.Button("Another example", size="sm")
         with gr.Row(elem_classes="tight"):
             self.run = gr.Button("Upscale", variant="primary", scale=3, elem_id="upscale-run")

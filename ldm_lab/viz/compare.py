@@ -63,6 +63,10 @@ def stretch(heat: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def shares(heat: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Heat over a picture as opacity: 0 for none, 1 where it is greatest. (h, w) → (height, width)"""
+    """Heat over a picture as opacity: 0 up to its mean, 1 where it is greatest. (h, w) → (height, width)
+
+    What is spread evenly covers nothing, so that several maps can lie over each other.
+    """
     spread = stretch(heat, size)
-    return to_numpy(spread / spread.max().clamp(min=1e-12))
+    above = (spread - spread.mean()).clamp(min=0.0)
+    return to_numpy(above / above.max().clamp(min=1e-12))

@@ -44,11 +44,11 @@ def test_mistakes_are_named():
         overlay(GRAY, torch.zeros(4))
 
 
-def test_shares_reach_from_none_to_one_over_the_picture():
+def test_shares_reach_from_none_at_the_mean_to_one():
     heat = torch.zeros(3, 4)
     heat[0, 0] = 5.0
     opacity = shares(heat, GRAY.size)
     assert opacity.shape == (GRAY.height, GRAY.width)
     assert opacity[0, 0] == opacity.max() == 1.0
     assert opacity[-1, -1] == 0.0
-    assert shares(torch.zeros(2, 2), (3, 3)).max() == 0.0
+    assert shares(torch.full((2, 2), 3.0), (3, 3)).max() == 0.0
