@@ -13,7 +13,7 @@ from ldm_lab.widgets.controls import Control, control_of
 T = TypeVar("T")
 
 COLUMNS = "repeat(auto-fit, minmax(min(100%, 19em), 1fr))"
-WHOLE_ROW = "1 / -1"
+WHOLE_ROW = "auto / 1 / auto / -1"  # as grid_area: ipywidgets would undo grid_column when it clears grid_area
 
 
 class SettingsForm(Generic[T]):
@@ -54,7 +54,7 @@ class SettingsForm(Generic[T]):
         )
         for control in self.controls.values():
             if type(control.widget) is ipywidgets.Text:
-                control.widget.layout.grid_column = WHOLE_ROW
+                control.widget.layout.grid_area = WHOLE_ROW
 
     def read(self) -> T:
         """The settings that the controls say.

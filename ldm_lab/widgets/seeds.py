@@ -9,6 +9,7 @@ import ipywidgets
 from ldm_lab.sampling.steps import LARGEST_SEED
 from ldm_lab.tasks.settings import MAX_IMAGES
 from ldm_lab.widgets.controls import LABEL_WIDTH
+from ldm_lab.widgets.form import WHOLE_ROW
 
 HELP = "Image i has the seed plus i; the same seed is the same noise."
 
@@ -40,7 +41,7 @@ class SeedsControl:
         self._name_lock()
         buttons = ipywidgets.HBox([self._dice, self._reuse, self._lock], layout={"flex": "0 0 auto"})
         self.widget = ipywidgets.HBox(
-            [self._seed, buttons, self._count], layout={"grid_column": "1 / -1", "flex_flow": "row wrap"}
+            [self._seed, buttons, self._count], layout={"grid_area": WHOLE_ROW, "flex_flow": "row wrap"}
         )
 
     @property
