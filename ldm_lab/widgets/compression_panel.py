@@ -26,6 +26,7 @@ from ldm_lab.widgets.picture_row import PictureRow
 from ldm_lab.widgets.pictures import CompareSlider
 
 WHOLE = LatentStorage()
+SIDE_BY_SIDE = {"flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "14px"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,9 @@ class CompressionPanel(Panel):
         self.form = SettingsForm(WHOLE, fields=("bits", "noise"))
         self.dial = {entry.name: _dial_button(entry) for entry in self.entries}
         self.views = PictureRow(label="Picture, what comes back, and the error", width=256)
-        self.slider = CompareSlider(before_name="picture", after_name="what comes back", width=360)
+        self.slider = CompareSlider(before_name="picture", after_name="what comes back", width=256)
         self.figures = ipywidgets.HTML()
-        self.plot = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "520px"})
+        self.plot = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "400px", "height": "auto"})
         self.plot.alt = "PSNR over the bytes of the latent"
         self._listen()
         self.lay_out(
@@ -91,7 +92,7 @@ class CompressionPanel(Panel):
             self.form.widget,
             self.views,
             self.figures,
-            ipywidgets.HBox([self.slider, self.plot], layout={"flex_flow": "row wrap", "grid_gap": "16px"}),
+            ipywidgets.HBox([self.slider, self.plot], layout=SIDE_BY_SIDE),
         )
         self.measure_all()
 
@@ -125,7 +126,7 @@ class CompressionPanel(Panel):
         self._measure(self.point)
 
     def measure_all(self) -> None:
-        """Take the picture through all first stages that are here, the chosen one last, so that they can be compared."""
+        """Take the picture through all first stages that are here, so that they are compared; the chosen one last."""
         self._measured.clear()
         self._mark()
         names = [entry.name for entry in self.entries if entry.folder is not None and entry is not self.entry]
@@ -180,7 +181,7 @@ class CompressionPanel(Panel):
         rates = {key.name: (each.latent_bytes, each.psnr) for key, each in self._measured.items()}
         labels = {"x_label": "bytes of the latent", "y_label": "PSNR in dB"}
         self.plot.value = png_of(scatter(rates, **labels, chosen=point.name, log_x=True))
-        self.status.say(f"{point.name}: {made.psnr:.1f} dB at {_ratio(made)} of the bytes.", kind="done")
+        self.status.say(f"{point.name}: {made.psnr:.1f} dB; latent to pixels {_ratio(made)}.", kind="done")
         self.announce(made)
 
     def _mark(self) -> None:
@@ -220,16 +221,16 @@ def _tiles(made: Reconstruction) -> dict[str, Image.Image]:
 def _figures_html(entry: FirstStageEntry, made: Reconstruction) -> str:
     shape = " × ".join(map(str, made.z_raw.shape))
     figures = {
+        "first stage": escape(entry.name),
         "PSNR": f"{made.psnr:.2f} dB",
         "SSIM": f"{made.ssim:.4f}",
-        "LPIPS": "not measured: its weights are not here" if made.lpips is None else f"{made.lpips:.4f}",
+        "LPIPS": "not measured, no weights" if made.lpips is None else f"{made.lpips:.4f}",
         "latent": f"{shape}, {format_bytes(made.latent_bytes)}",
         "pixels": format_bytes(made.picture_bytes),
         "ratio": _ratio(made),
     }
-    cells = "".join(f"<tr><th scope='row'>{name}</th><td>{value}</td></tr>" for name, value in figures.items())
-    caption = f"<caption>{escape(entry.name)}</caption>"
-    return f'<table class="ldm-figures">{caption}{cells}</table>'
+    parts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items())
+    return f'<dl class="ldm-figures">{parts}</dl>'
 
 
 def _ratio(made: Reconstruction) -> str:

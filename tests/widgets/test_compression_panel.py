@@ -42,7 +42,7 @@ def test_what_comes_back_is_shown_with_its_figures(panel, folder):
     assert content["names"] == ["picture", "what comes back", "error, light is much"]
     assert all(data.startswith(b"\x89PNG") for data in buffers)
     assert f"{made.psnr:.2f} dB" in panel.figures.value
-    assert "LPIPS</th><td>not measured" in panel.figures.value
+    assert "LPIPS</dt><dd>not measured" in panel.figures.value
     assert bytes(panel.plot.value).startswith(b"\x89PNG")
     assert "/tiny-kl: " in panel.status.text
 

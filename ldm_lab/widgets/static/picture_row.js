@@ -54,6 +54,7 @@ function render({ model, el }) {
     const bitmaps = await Promise.all(buffers.map((bytes) => decodeBytes(bytes, mime)));
     tiles.forEach(({ bitmap }) => bitmap.close());
     tiles = names.map((name, i) => tileOf(name, bitmaps[i]));
+    row.style.setProperty("--ldm-row-count", tiles.length);
     row.replaceChildren(...tiles.map(({ figure }) => figure));
     el.replaceChildren(...(model.get("zooms") ? [zooms, row] : [row]));
     draw();
