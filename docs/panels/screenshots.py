@@ -48,6 +48,18 @@ PANELS: dict[str, Shot] = {
         cells=("panel = CompressionPanel(session)\npanel.choice.source.value = 'astronaut'\npanel",),
         ready="panel.wait(60) and panel.result is not None and panel.result.original.width == 256",
     ),
+    "microscope": Shot(
+        cells=(
+            "run = session.model.text_to_image('a large red circle left of a small blue star on white', seeds=[3])",
+            "panel = LinkedMicroscopePanel(session, run)\npanel",
+            "panel.wait(); panel.record(); panel.wait(); panel.measure(8, 5)\npanel.wait()",
+        ),
+        ready="panel.wait(60)",
+        prepare=(
+            "[...document.querySelectorAll('.ldm-micro-word button')]"
+            ".find((one) => one.textContent === 'circle').click()"
+        ),
+    ),
 }
 
 

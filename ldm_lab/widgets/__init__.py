@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.compression_panel import CompressionPanel
     from ldm_lab.widgets.form import SettingsForm
     from ldm_lab.widgets.generate_panel import GeneratePanel
+    from ldm_lab.widgets.microscope import Microscope
+    from ldm_lab.widgets.microscope_panel import LinkedMicroscopePanel
     from ldm_lab.widgets.panel import Panel
     from ldm_lab.widgets.picture_row import PictureRow
     from ldm_lab.widgets.pictures import CompareSlider, FrameView, Scrubber
@@ -23,6 +25,8 @@ __all__ = [
     "CompressionPanel",
     "FrameView",
     "GeneratePanel",
+    "LinkedMicroscopePanel",
+    "Microscope",
     "Panel",
     "PictureRow",
     "Scrubber",
@@ -37,6 +41,8 @@ _HOMES = {
     "CompressionPanel": "compression_panel",
     "FrameView": "pictures",
     "GeneratePanel": "generate_panel",
+    "LinkedMicroscopePanel": "microscope_panel",
+    "Microscope": "microscope",
     "Panel": "panel",
     "PictureRow": "picture_row",
     "Scrubber": "pictures",
