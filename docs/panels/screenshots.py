@@ -60,6 +60,21 @@ PANELS: dict[str, Shot] = {
             ".find((one) => one.textContent === 'circle').click()"
         ),
     ),
+    "inspector": Shot(
+        cells=(
+            "run = session.model.text_to_image('a large red circle on white', seeds=[3, 4])",
+            "panel = LatentInspectorPanel(session, run)\npanel",
+            "panel.form.controls['gains'].set((1.0, 1.0, 0.0, 1.0))",
+        ),
+        ready="panel.wait(60)",
+    ),
+    "inspector-broken": Shot(
+        cells=(
+            "z = session.model.text_to_image('a large red circle on white', seeds=[3]).trajectory[-1].z_0_pred[0]",
+            "z[1, 3:5, 4:9] = float('nan')\npanel = LatentInspectorPanel(session, z)\npanel",
+        ),
+        ready="panel.wait(60)",
+    ),
 }
 
 

@@ -27,6 +27,7 @@ from ldm_lab.probes.guidance import (
     record_guidance,
 )
 from ldm_lab.probes.influence import Influence, ablation_influence, decoder_margin, gradient_influence
+from ldm_lab.probes.inspection import Inspection, inspect_latent
 from ldm_lab.probes.latent_walk import LatentWalk, latent_walk
 from ldm_lab.probes.latents import (
     LatentStatistics,
@@ -37,6 +38,7 @@ from ldm_lab.probes.latents import (
 from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
 from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
+from ldm_lab.probes.walk import WalkMeasures, measure_walk
 from ldm_lab.probes.word_attention import WordAttention, WordWalk, walk_words, word_attention
 from ldm_lab.probes.words import Word, heat_map_of, words_of
 
@@ -51,12 +53,14 @@ __all__ = [
     "GuidanceRecording",
     "GuidanceStep",
     "Influence",
+    "Inspection",
     "LatentStatistics",
     "LatentWalk",
     "LayerGroup",
     "RadialSpectrum",
     "Rearrangement",
     "SampleMap",
+    "WalkMeasures",
     "Word",
     "WordAttention",
     "WordWalk",
@@ -71,10 +75,12 @@ __all__ = [
     "heat_map_of",
     "heat_maps",
     "image_codes",
+    "inspect_latent",
     "latent_codes",
     "latent_statistics",
     "latent_walk",
     "map_samples",
+    "measure_walk",
     "methods",
     "nearest_codes",
     "normal_histogram",

@@ -33,6 +33,11 @@ class LatentStatistics:
     num_nan: Tensor
     num_infinite: Tensor
 
+    @property
+    def num_broken(self) -> int:
+        """How many values are NaN or infinite, in all channels."""
+        return int((self.num_nan + self.num_infinite).sum())
+
 
 def latent_statistics(z: Tensor) -> LatentStatistics:
     """Measure latents against the prior N(0, I).

@@ -20,6 +20,11 @@ class RadialSpectrum:
     frequency: Tensor
     power: Tensor
 
+    @property
+    def decades(self) -> Tensor:
+        """log10 of the power, at least -12; noise of variance 1 lies at 0. (B, C, R)"""
+        return self.power.clamp(min=1e-12).log10()
+
 
 def radial_power_spectrum(values: Tensor) -> RadialSpectrum:
     """The periodogram |FFT|^2 / (H W), averaged over rings of equal frequency.

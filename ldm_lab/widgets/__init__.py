@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.compression_panel import CompressionPanel
     from ldm_lab.widgets.form import SettingsForm
     from ldm_lab.widgets.generate_panel import GeneratePanel
+    from ldm_lab.widgets.inspector_panel import LatentInspectorPanel
+    from ldm_lab.widgets.latent_view import LatentView
     from ldm_lab.widgets.microscope import Microscope
     from ldm_lab.widgets.microscope_panel import LinkedMicroscopePanel
     from ldm_lab.widgets.panel import Panel
@@ -25,6 +27,8 @@ __all__ = [
     "CompressionPanel",
     "FrameView",
     "GeneratePanel",
+    "LatentInspectorPanel",
+    "LatentView",
     "LinkedMicroscopePanel",
     "Microscope",
     "Panel",
@@ -41,6 +45,8 @@ _HOMES = {
     "CompressionPanel": "compression_panel",
     "FrameView": "pictures",
     "GeneratePanel": "generate_panel",
+    "LatentInspectorPanel": "inspector_panel",
+    "LatentView": "latent_view",
     "LinkedMicroscopePanel": "microscope_panel",
     "Microscope": "microscope",
     "Panel": "panel",

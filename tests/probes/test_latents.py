@@ -44,6 +44,7 @@ def test_values_that_are_not_finite_are_counted_and_left_out():
     found = latent_statistics(z)
     assert found.num_nan.tolist() == [2, 6]
     assert found.num_infinite.tolist() == [2, 0]
+    assert found.num_broken == 10
     assert (found.mean[0].item(), found.std[0].item()) == (2.0, 1.0)
     assert found.mean[1].isnan()
 

@@ -62,3 +62,9 @@ def test_a_second_computation_by_loops(draw, shape):
 def test_other_shapes_are_refused():
     with pytest.raises(ShapeError, match=r"values have shape \(8, 8\); expected \(B, C, H, W\)"):
         radial_power_spectrum(torch.zeros(8, 8))
+
+
+def test_decades_are_powers_of_ten_and_nothing_is_the_lowest(draw):
+    spectrum = radial_power_spectrum(draw(1, 1, 8, 8))
+    torch.testing.assert_close(10**spectrum.decades, spectrum.power)
+    assert radial_power_spectrum(torch.zeros(1, 1, 8, 8)).decades.unique().tolist() == [-12.0]
