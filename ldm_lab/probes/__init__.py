@@ -38,7 +38,6 @@ from ldm_lab.probes.latents import (
 from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
 from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
-from ldm_lab.probes.walk import WalkMeasures, measure_walk
 from ldm_lab.probes.word_attention import WordAttention, WordWalk, walk_words, word_attention
 from ldm_lab.probes.words import Word, heat_map_of, words_of
 
@@ -60,7 +59,6 @@ __all__ = [
     "RadialSpectrum",
     "Rearrangement",
     "SampleMap",
-    "WalkMeasures",
     "Word",
     "WordAttention",
     "WordWalk",
@@ -80,7 +78,6 @@ __all__ = [
     "latent_statistics",
     "latent_walk",
     "map_samples",
-    "measure_walk",
     "methods",
     "nearest_codes",
     "normal_histogram",
