@@ -3,7 +3,17 @@
 from ldm_lab.sampling.catalogue import SAMPLERS, Sampler, make_scheduler
 from ldm_lab.sampling.continuation import Continuation, exact_outputs, is_exact
 from ldm_lab.sampling.editing import Edit, edit_steps, edit_walk, steps_walked
-from ldm_lab.sampling.guidance import Condition, ConditionSchedule, Denoiser, Guidance, Guide, guide
+from ldm_lab.sampling.guidance import (
+    WHOLE_IMAGE,
+    Condition,
+    ConditionSchedule,
+    Denoiser,
+    Guidance,
+    Guide,
+    check_box,
+    check_curve,
+    guide,
+)
 from ldm_lab.sampling.image_guidance import ImageGuidance, half_squared_error
 from ldm_lab.sampling.interpolation import slerp, slerp_conditions, vary
 from ldm_lab.sampling.inversion import invert_steps
@@ -15,6 +25,7 @@ from ldm_lab.sampling.steps import Step, Walk, check_num_steps, check_seeds, sam
 
 __all__ = [
     "SAMPLERS",
+    "WHOLE_IMAGE",
     "Condition",
     "ConditionSchedule",
     "Continuation",
@@ -30,6 +41,8 @@ __all__ = [
     "Scheduler",
     "Step",
     "Walk",
+    "check_box",
+    "check_curve",
     "check_num_steps",
     "check_seeds",
     "edit_steps",

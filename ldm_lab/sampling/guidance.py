@@ -1,11 +1,12 @@
 """Classifier-free guidance: a wrapper around prediction, unknown to the network and to the walk."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from ldm_lab.core.errors import RequestError
 from ldm_lab.diffusion import NoiseSchedule, Prediction
 
 Denoise = Callable[[Tensor, int], Tensor]  # (z_t, index of the step) -> prediction
+MAX_SCALE = 50.0
+WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 ROUNDING = 1e-9  # of a share of the steps, so that 0.3 is step 3 of 10
 
 
@@ -75,36 +78,69 @@ class Guidance:
             every sampler and number of steps: 1 - t / (T - 1). Elsewhere the network runs on the condition alone.
             Kynkäänniemi et al. 2024 (they state it in noise levels).
         negative: What to move away from: the null condition or that of a negative prompt. Needed if scale is not 1.
+        curve: Scales at places of the way, measured as the interval is, with straight lines between them; before the
+            first and after the last place theirs holds. Empty: ``scale`` everywhere.
+        box: Left, top, right and bottom as shares of the image. Cells whose middle lies outside are guided with
+            ``outside`` instead.
+        outside: Scale there.
 
     Raises:
         RequestError: If a value is out of range, or the negative condition is missing.
     """
 
     scale: float = setting(
-        1.0, minimum=0.0, maximum=50.0, step=0.5, help="1: follow the condition; more: exaggerate it."
+        1.0, minimum=0.0, maximum=MAX_SCALE, step=0.5, help="1: follow the condition; more: exaggerate it."
     )
     rescale: float = setting(0.0, minimum=0.0, maximum=1.0, step=0.05, help="Counters over-saturation at high scales.")
     interval: tuple[float, float] = setting(
         (0.0, 1.0), minimum=0.0, maximum=1.0, step=0.05, help="Part of the way, from noise to image, with guidance."
     )
     negative: Conditioning | None = None
+    curve: tuple[tuple[float, float], ...] = ()
+    box: tuple[float, float, float, float] = setting(WHOLE_IMAGE, minimum=0.0, maximum=1.0, help="Where it acts.")
+    outside: float = setting(1.0, minimum=0.0, maximum=MAX_SCALE, step=0.5, help="Scale outside of the box.")
 
     def __post_init__(self) -> None:
         check(self, error=RequestError)
+        check_curve(self.curve, name="curve")
+        check_box(self.box, name="box")
         if self.interval[0] > self.interval[1]:
             raise RequestError(f"interval is {self.interval}; its first number must not be above the second")
-        if self.scale != 1.0 and self.negative is None:
+        if self._exaggerated and self.negative is None:
             raise RequestError(
-                f"guidance scale is {self.scale}, which needs a negative condition to move away from; "
+                f"guidance scale is {max(self._exaggerated)}, which needs a negative condition to move away from; "
                 "give the null condition, or scale 1"
             )
 
     def acts_at(self, t: Tensor, num_train_steps: int) -> list[bool]:
         """For each step of ``t`` (S,), whether guidance changes the prediction there."""
         start, stop = self.interval
-        progress = 1.0 - t.double() / (num_train_steps - 1)
-        inside = (start <= progress) & (progress <= stop)
-        return [self.scale != 1.0 and here for here in inside.tolist()]
+        outside = 1.0 if self.box == WHOLE_IMAGE else self.outside
+        return [
+            start <= place <= stop and (self.scale_at(place) != 1.0 or outside != 1.0)
+            for place in _places(t, num_train_steps)
+        ]
+
+    def scale_at(self, place: float) -> float:
+        """The scale at a place of the way, from 0 (noise) to 1 (image), inside of the box."""
+        if not self.curve:
+            return self.scale
+        places, scales = zip(*self.curve, strict=True)
+        return float(np.interp(place, places, scales))
+
+    def scales(self, t: Tensor, num_train_steps: int, shape: Sequence[int]) -> list[float | Tensor]:
+        """The scale of each step of ``t`` (S,): a number, or with a box one for each cell of latents of a shape."""
+        each = [self.scale_at(place) for place in _places(t, num_train_steps)]
+        if self.box == WHOLE_IMAGE:
+            return list(each)
+        inside = _inside(self.box, shape[-2:])
+        return [torch.where(inside, scale, self.outside) for scale in each]
+
+    @property
+    def _exaggerated(self) -> set[float]:
+        """Scales other than 1 that occur."""
+        inside = {scale for _, scale in self.curve} or {self.scale}
+        return (inside | ({self.outside} if self.box != WHOLE_IMAGE else set())) - {1.0}
 
     def bind(self, model: Denoiser, cond: "Condition", timesteps: Tensor) -> Denoise:
         """See ``bind_guided``."""
@@ -185,7 +221,31 @@ def bind_guided(model: Denoiser, cond: Condition, timesteps: Tensor, guidance: G
     return lambda z_t, index: bound[places[index]](z_t, index)
 
 
-def guide(negative: Tensor, positive: Tensor, *, scale: float, rescale: float = 0.0) -> Tensor:
+def check_curve(curve: tuple[tuple[float, float], ...], *, name: str) -> None:
+    """Refuse a curve of guidance whose places do not rise from 0 to 1, or whose scales are out of range.
+
+    Raises:
+        RequestError: With what is wrong.
+    """
+    places = [place for place, _ in curve]
+    if any(not 0.0 <= place <= 1.0 for place in places) or any(one >= other for one, other in pairwise(places)):
+        raise RequestError(f"{name} has the places {places}; they must rise and lie from 0 (noise) to 1 (image)")
+    wrong = [scale for _, scale in curve if not 0.0 <= scale <= MAX_SCALE]
+    if wrong:
+        raise RequestError(f"{name} has the scale {wrong[0]}; it must be from 0.0 to {MAX_SCALE}")
+
+
+def check_box(box: tuple[float, float, float, float], *, name: str) -> None:
+    """Refuse a box without an inside.
+
+    Raises:
+        RequestError: With the box.
+    """
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise RequestError(f"{name} is {box}; give left, top, right and bottom, left below right and top below bottom")
+
+
+def guide(negative: Tensor, positive: Tensor, *, scale: float | Tensor, rescale: float = 0.0) -> Tensor:
     """Move from the negative prediction through the positive one and beyond.
 
     negative + scale (positive - negative): Ho & Salimans 2022, eq. 6, with scale = w + 1. The conversions between eps,
@@ -194,7 +254,7 @@ def guide(negative: Tensor, positive: Tensor, *, scale: float, rescale: float = 
     Args:
         negative: Prediction under the negative condition. (B, C, h, w)
         positive: Prediction under the condition. (B, C, h, w)
-        scale: 1 gives ``positive``, 0 gives ``negative``.
+        scale: 1 gives ``positive``, 0 gives ``negative``; one for all, or for each cell. (h, w)
         rescale: 0 leaves the spread as it comes, 1 gives each image the spread of ``positive``.
 
     Returns:
@@ -214,7 +274,7 @@ def _bind_guided(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, 
     if not all(acts):
         predictors[False] = _bind(model, cond, timesteps, copies=1)
     if any(acts):
-        predictors[True] = _guided(_bind(model, _pair(guidance, cond), timesteps, copies=2), guidance)
+        predictors[True] = _guided(_bind(model, _pair(guidance, cond), timesteps, copies=2), guidance, model, timesteps)
     return lambda z_t, index: predictors[acts[index]](z_t, index)
 
 
@@ -224,12 +284,26 @@ def _bind(model: Denoiser, cond: Conditioning | None, timesteps: Tensor, *, copi
     return lambda z_t, index: denoise(z_t.to(model.dtype), index).to(z_t.dtype)
 
 
-def _guided(denoise: Denoise, guidance: Guidance) -> Denoise:
+def _guided(denoise: Denoise, guidance: Guidance, model: Denoiser, timesteps: Tensor) -> Denoise:
     def predict(z_t: Tensor, index: int) -> Tensor:
         negative, positive = denoise(z_t, index).chunk(2)
-        return guide(negative, positive, scale=guidance.scale, rescale=guidance.rescale)
+        (scale,) = guidance.scales(timesteps[index : index + 1], len(model.schedule), z_t.shape)
+        scale = scale.to(positive) if isinstance(scale, Tensor) else scale
+        return guide(negative, positive, scale=scale, rescale=guidance.rescale)
 
     return predict
+
+
+def _places(t: Tensor, num_train_steps: int) -> list[float]:
+    """How far on the way steps (S,) are, from 0 (noise) to 1 (image)."""
+    return (1.0 - t.double() / (num_train_steps - 1)).tolist()
+
+
+def _inside(box: tuple[float, float, float, float], size: Sequence[int]) -> Tensor:
+    """Cells of a latent whose middle lies in a box. bool (h, w)"""
+    rows, columns = (((torch.arange(count) + 0.5) / count) for count in size)
+    left, top, right, bottom = box
+    return ((top <= rows) & (rows <= bottom))[:, None] & ((left <= columns) & (columns <= right))[None]
 
 
 def _pair(guidance: Guidance, cond: Conditioning | None) -> Conditioning:

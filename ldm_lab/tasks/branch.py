@@ -30,6 +30,9 @@ CHANGEABLE = (
     "guidance_scale",
     "guidance_rescale",
     "guidance_interval",
+    "guidance_curve",
+    "guidance_box",
+    "guidance_outside",
     "guide_scale",
     "sampler",
 )

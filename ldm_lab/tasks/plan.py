@@ -104,5 +104,6 @@ def guidance_away_from(negative: Conditioning, settings: GuidedSettings) -> Guid
         scale=settings.guidance_scale,
         rescale=settings.guidance_rescale,
         interval=settings.guidance_interval,
+        curve=settings.guidance_curve,
         negative=negative,
     )

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from ldm_lab.core.config import check, from_dict, setting
 from ldm_lab.core.errors import ConfigError, RequestError
-from ldm_lab.sampling import SAMPLERS
+from ldm_lab.sampling import SAMPLERS, check_curve
 from ldm_lab.sampling.steps import LARGEST_SEED
 from ldm_lab.tasks.picture_input import Picture
 
@@ -121,8 +121,13 @@ class GuidedSettings(TaskSettings):
         None, help="Part of the way, 0 noise to 1 image, with guidance.", minimum=0.0, maximum=1.0, step=0.05
     )
 
+    guidance_curve: tuple[tuple[float, float], ...] = setting(
+        (), help="Places, 0 noise to 1 image, and the guidance there; lines between. Empty: guidance_scale."
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_curve(self.guidance_curve, name="guidance_curve")
         if self.guidance_interval is not None and self.guidance_interval[0] > self.guidance_interval[1]:
             raise RequestError(f"guidance_interval is {self.guidance_interval}; it must not end before it begins")
 

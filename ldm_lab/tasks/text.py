@@ -10,7 +10,7 @@ from ldm_lab.core.config import setting
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.prompts import clean_prompt
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.sampling import Condition, ConditionSchedule
+from ldm_lab.sampling import WHOLE_IMAGE, Condition, ConditionSchedule, check_box
 from ldm_lab.tasks.kinds import TEXT, require
 from ldm_lab.tasks.plan import Plan, each_for_all, from_noise, guidance_away_from
 from ldm_lab.tasks.settings import GuidedSettings
@@ -29,8 +29,17 @@ class TextToImageSettings(GuidedSettings):
         (), help="Places and sentences that take over there: 0.4 is a share of the walk, 8 a step, counted from 0."
     )
 
+    guidance_box: tuple[float, float, float, float] = setting(
+        WHOLE_IMAGE,
+        help="Left, top, right, bottom as shares of the image: where guidance acts.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    guidance_outside: float = setting(1.0, help="Guidance outside of the box.", minimum=0.0, maximum=50.0, step=0.5)
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_box(self.guidance_box, name="guidance_box")
         for prompt in (self.prompt, self.negative_prompt, *(prompt for _, prompt in self.later_prompts)):
             read_weights(prompt)
         for place, _ in self.later_prompts:
@@ -64,8 +73,11 @@ def text_to_image(model: LatentDiffusion, settings: TextToImageSettings) -> Plan
     encoded = encode_prompts(model, [settings.prompt, settings.negative_prompt, *later])
     first, negative, *others = each_for_all(encoded, len(settings.seeds))
     cond = _in_turn([first, *others], settings)
+    guidance = dataclasses.replace(
+        guidance_away_from(negative, settings), box=settings.guidance_box, outside=settings.guidance_outside
+    )
     return Plan(
-        walk=from_noise(model, settings, cond=cond, guidance=guidance_away_from(negative, settings)),
+        walk=from_noise(model, settings, cond=cond, guidance=guidance),
         notes=text_notes(model, [settings.prompt, *later], settings.negative_prompt),
     )
 

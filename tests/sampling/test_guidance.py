@@ -116,6 +116,47 @@ def test_the_interval_means_the_same_for_every_number_of_steps(conditional_model
     assert shares == pytest.approx([0.4] * 3, abs=0.02)
 
 
+def test_a_curve_gives_every_step_its_scale(conditional_model, z_t):
+    curve = ((0.2, 1.0), (0.6, 5.0), (0.8, 3.0))
+    predict = bind_guided(conditional_model(), COND, TIMESTEPS, Guidance(curve=curve, negative=NULL))
+    expected = [1.0, 1.0, 1.22, 2.33, 3.44, 4.56, 4.33, 3.22, 3.0, 3.0]  # at 0, 1/9, 2/9 … of the way
+    for index, scale in enumerate(expected):
+        fixed = bind_guided(conditional_model(), COND, TIMESTEPS, Guidance(scale=scale, negative=NULL))
+        assert (predict(z_t, index) - fixed(z_t, index)).abs().max() < 0.02  # the scales above have two decimals
+
+
+def test_where_a_curve_is_1_one_evaluation_suffices(conditional_model, z_t):
+    model = conditional_model()
+    predict = bind_guided(model, COND, TIMESTEPS, Guidance(curve=((0.0, 1.0), (0.5, 1.0), (0.6, 4.0)), negative=NULL))
+    for index in range(len(TIMESTEPS)):
+        predict(z_t, index)
+    assert [copies for copies, _ in model.evaluations] == [1] * 5 + [2] * 5
+
+
+def test_a_curve_needs_a_negative_condition_too():
+    with pytest.raises(RequestError, match="guidance scale is 3.0, which needs a negative condition"):
+        Guidance(curve=((0.5, 3.0),))
+
+
+def test_in_the_box_the_scale_holds_and_around_it_the_other(conditional_model, z_t):
+    box = (0.0, 0.4, 0.5, 1.0)
+    guidance = Guidance(scale=4.0, box=box, outside=0.0, negative=NULL)
+    guided = bind_guided(conditional_model(), COND, TIMESTEPS, guidance)(z_t, 3)
+    inside, outside = (
+        bind_guided(conditional_model(), COND, TIMESTEPS, Guidance(scale=scale, negative=NULL))(z_t, 3)
+        for scale in (4.0, 0.0)
+    )
+    cells = torch.zeros(5, 5, dtype=torch.bool)
+    cells[2:, :3] = True  # middles at 0.1, 0.3, 0.5, 0.7, 0.9
+    assert torch.equal(guided, torch.where(cells, inside, outside))
+
+
+def test_a_box_alone_needs_two_evaluations_where_the_outside_is_guided(conditional_model, z_t):
+    model = conditional_model()
+    bind_guided(model, COND, TIMESTEPS, Guidance(box=(0.0, 0.0, 0.5, 0.5), outside=2.0, negative=NULL))(z_t, 3)
+    assert [copies for copies, _ in model.evaluations] == [2]
+
+
 def test_the_network_computes_in_its_own_dtype(conditional_model):
     model = conditional_model(dtype=torch.bfloat16)
     predict = bind_guided(model, COND, TIMESTEPS, Guidance(scale=3.0, negative=NULL))
@@ -145,6 +186,9 @@ def test_a_whole_walk_with_scale_1_is_the_plain_walk(conditional_model):
         ({"interval": (0.6, 0.4)}, r"interval is \(0.6, 0.4\)"),
         ({"interval": (-0.1, 1.0)}, "interval is -0.1"),
         ({"interval": (0.5,)}, r"interval is \(0.5,\)"),
+        ({"curve": ((0.5, 2.0), (0.5, 3.0))}, r"curve has the places \[0.5, 0.5\]; they must rise"),
+        ({"curve": ((0.5, 51.0),)}, "curve has the scale 51.0; it must be from 0.0 to 50.0"),
+        ({"box": (0.5, 0.0, 0.4, 1.0)}, r"box is \(0.5, 0.0, 0.4, 1.0\); give left, top, right and bottom"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

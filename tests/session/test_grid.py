@@ -73,6 +73,7 @@ def test_what_an_axis_may_be():
         "guidance_rescale",
         "prompt",
         "negative_prompt",
+        "guidance_outside",
     ]
 
 

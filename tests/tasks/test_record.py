@@ -25,7 +25,7 @@ def test_a_record_survives_json():
         ({"version": "9" * 5000}, "x.png: the record has version '9999"),
         ({"task": None}, "there is no task None"),
         ({"task": ["x"] * 9999}, r"there is no task \['x'"),
-        ({"task": "unconditional"}, "UnconditionalSettings has no field guidance_interval"),
+        ({"task": "unconditional"}, "UnconditionalSettings has no field guidance_box"),
         ({"task": "video"}, "there is no task 'video'; choose one of unconditional, class_to_image"),
         ({"stopped_after": 0}, "stopped_after is 0; it must be at least 1"),
         ({"stopped_after": True}, "stopped_after is True"),

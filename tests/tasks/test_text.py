@@ -60,6 +60,8 @@ class TestStream:
             {"guidance_scale": 7.0},
             {"guidance_rescale": 0.5},
             {"guidance_interval": (0.5, 1.0)},
+            {"guidance_curve": ((0.0, 1.0), (1.0, 6.0))},
+            {"guidance_box": (0.0, 0.0, 0.5, 1.0)},
             {"sampler": "euler"},
         ],
     )
