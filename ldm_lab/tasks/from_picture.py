@@ -60,6 +60,14 @@ class PictureSettings(SizedByPicture, AnyModelSettings):
     image: Picture = setting(dataclasses.MISSING, help="The picture to begin with: a file.")
 
 
+def nearest_size(width: int, height: int, *, multiple: int) -> tuple[int, int]:
+    """The size nearest to that of a picture of which both sides are a multiple, neither beyond ``MAX_SIDE``."""
+    scale = min(1.0, MAX_SIDE / max(width, height))
+    most = MAX_SIDE // multiple
+    sides = (min(most, max(1, round(scale * side / multiple))) * multiple for side in (width, height))
+    return next(sides), next(sides)
+
+
 def encode_picture(model: LatentDiffusion, picture: Picture, *, num_images: int) -> Tensor:
     """The most likely latent of a picture, once for each image. (B, C, h, w)
 

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.compression_panel import CompressionPanel
     from ldm_lab.widgets.form import SettingsForm
     from ldm_lab.widgets.generate_panel import GeneratePanel
+    from ldm_lab.widgets.inpaint_panel import InpaintPanel
     from ldm_lab.widgets.inspector_panel import LatentInspectorPanel
     from ldm_lab.widgets.latent_view import LatentView
+    from ldm_lab.widgets.mask_pad import MaskPad
     from ldm_lab.widgets.microscope import Microscope
     from ldm_lab.widgets.microscope_panel import LinkedMicroscopePanel
     from ldm_lab.widgets.panel import Panel
@@ -27,9 +29,11 @@ __all__ = [
     "CompressionPanel",
     "FrameView",
     "GeneratePanel",
+    "InpaintPanel",
     "LatentInspectorPanel",
     "LatentView",
     "LinkedMicroscopePanel",
+    "MaskPad",
     "Microscope",
     "Panel",
     "PictureRow",
@@ -45,9 +49,11 @@ _HOMES = {
     "CompressionPanel": "compression_panel",
     "FrameView": "pictures",
     "GeneratePanel": "generate_panel",
+    "InpaintPanel": "inpaint_panel",
     "LatentInspectorPanel": "inspector_panel",
     "LatentView": "latent_view",
     "LinkedMicroscopePanel": "microscope_panel",
+    "MaskPad": "mask_pad",
     "Microscope": "microscope",
     "Panel": "panel",
     "PictureRow": "picture_row",

@@ -5,6 +5,7 @@ from PIL import Image
 
 from ldm_lab.core.errors import ImageError, RequestError
 from ldm_lab.tasks import ImageToImageSettings, Pipeline
+from ldm_lab.tasks.from_picture import nearest_size
 
 EVERY_SAMPLER = ["ddim", "dpm++2m", "euler-a", "heun"]
 
@@ -104,3 +105,10 @@ class TestThePicture:
     def test_strength_out_of_range_is_named(self, pipeline, picture, strength):
         with pytest.raises(RequestError, match=f"strength is {strength!r}"):
             pipeline.image_to_image(picture, strength=strength)
+
+
+@pytest.mark.parametrize(
+    ("size", "nearest"), [((64, 48), (64, 48)), ((23, 17), (24, 16)), ((3, 9), (8, 8)), ((4096, 1000), (1024, 248))]
+)
+def test_the_nearest_size_is_a_multiple_and_within_limits(size, nearest):
+    assert nearest_size(*size, multiple=8) == nearest
