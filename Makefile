@@ -1,12 +1,17 @@
 # One command for each thing people do here. Every target sets up .venv the first time and is quick afterwards.
 #
-#   make demo PROMPT="a large red circle left of a small blue star on white"
+#   make demo PROMPT="a large red circle left of a small blue star on white" [MODEL=emoji]
 #   make test [ARGS="-k seeding"]    make lint    make format    make bench    make lab    make studio
 
 PYTHON ?= python3
-PROMPT ?= a large red circle left of a small blue star on a white background
+MODEL  ?= shapes
+PROMPT ?= $(PROMPT_$(firstword $(subst -, ,$(MODEL))))
 OUT    ?= out
 ARGS   ?=
+
+# What is drawn unless PROMPT says otherwise.
+PROMPT_shapes := a large red circle left of a small blue star on a white background
+PROMPT_emoji  := smiling cat with heart-eyes
 
 BIN := .venv/bin
 
@@ -20,7 +25,7 @@ EXTRAS_studio := [app,metrics,text]
 .PHONY: demo test lint format bench lab studio clean
 
 demo: .venv/.ready-demo
-	$(BIN)/ldm-lab generate "$(PROMPT)" --output "$(OUT)"
+	$(BIN)/ldm-lab generate "$(PROMPT)" --model "$(MODEL)" --output "$(OUT)"
 
 test: .venv/.ready-test
 	$(BIN)/python -m pytest $(ARGS)

@@ -61,6 +61,10 @@ class TestLoad:
         assert lab.load("tiny-text").name == "tiny-text"
 
     @pytest.mark.usefixtures("shipped")
+    def test_the_world_of_a_shipped_text_model(self):
+        assert lab.load("tiny").name == "tiny-text"
+
+    @pytest.mark.usefixtures("shipped")
     def test_an_unknown_name_lists_the_shipped_ones(self):
         with pytest.raises(
             CheckpointFormatError, match=r"no model 'shapes'; give a folder or a shipped name \(tiny-text"

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from importlib import metadata
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()}
 BASE = [Requirement(line) for line in PROJECT["dependencies"]]
-OURS = {"ldm_lab", "tests", "benchmarks"}
+OURS = {"ldm_lab", "tests", "benchmarks", "apps"}
 
 
 def names(*groups):
@@ -71,3 +73,17 @@ def test_all_means_every_extra_and_conda_takes_all():
     (everything,) = EXTRAS["all"]
     assert everything.extras == EXTRAS.keys() - {"all"}
     assert (ROOT / "environment.yml").read_text().split("pip:")[1].split() == ["-", "-e", ".[all]"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ([], 'generate "a large red circle left of a small blue star on a white background" --model "shapes"'),
+        (["MODEL=emoji"], 'generate "smiling cat with heart-eyes" --model "emoji"'),
+        (["MODEL=emoji-text", "PROMPT=a red cat"], 'generate "a red cat" --model "emoji-text"'),
+    ],
+)
+def test_make_demo_names_the_model_and_a_prompt_that_suits_it(words, command):
+    done = subprocess.run(["make", "-n", "demo", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f'ldm-lab {command} --output "out"' in done.stdout

@@ -6,6 +6,7 @@ from ldm_lab.core.errors import CheckpointFormatError
 from ldm_lab.core.io import MANIFEST, read_json
 
 ZOO = Path(__file__).parents[1] / "zoo"
+TEXT_MODEL = "-text"  # behind the name of a world
 
 
 def shipped_models() -> list[str]:
@@ -19,12 +20,17 @@ def shipped_first_stages() -> list[str]:
 
 
 def locate_model(name: str | Path) -> Path:
-    """The folder of a latent diffusion model, given a shipped name or a path.
+    """The folder of a latent diffusion model, given a shipped name, the world of a shipped text model, or a path.
+
+    Args:
+        name: Such as "shapes-text", or "shapes" for short.
 
     Raises:
-        CheckpointFormatError: If it is neither.
+        CheckpointFormatError: If it is none of them.
     """
-    return _locate(name, "model", shipped_models())
+    shipped = shipped_models()
+    text_model = f"{name}{TEXT_MODEL}"
+    return _locate(text_model if text_model in shipped else name, "model", shipped)
 
 
 def locate_first_stage(name: str | Path) -> Path:

@@ -1,7 +1,7 @@
 """A frozen text encoder from a local transformers folder: CLIP text, T5 or BERT."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ldm_lab.conditioning.conditioner import Encode, Prepared, checked_batch, move
 from ldm_lab.conditioning.record import Conditioning
-from ldm_lab.conditioning.tokenizer import truncation_notes
+from ldm_lab.conditioning.tokenizer import truncation_notes, unknown_notes
 from ldm_lab.core.config import check, setting
 from ldm_lab.core.errors import CheckpointFormatError, CheckpointMismatchError, ConfigError, MissingDependencyError
 from ldm_lab.core.io import read_json
@@ -120,7 +120,7 @@ class PretrainedText(nn.Module):
         return self(move(self.prepare(y), next(self.encoder.parameters()).device))
 
     def notes(self, y: Sequence[str]) -> list[str]:
-        """Say what was removed from the prompts and what was cut off."""
+        """Say what was removed from the prompts, what the encoder never saw, and what was cut off."""
         capacity = self.config.max_tokens - self._tokenizer.num_special_tokens_to_add()
         found: list[str] = []
         for prompt in checked_batch(y):
@@ -128,8 +128,15 @@ class PretrainedText(nn.Module):
             encoded = self._tokenizer(
                 text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
             )
-            found += notes + truncation_notes(text, encoded["offset_mapping"], capacity=capacity)
+            found += notes + self._unknown(text, encoded)
+            found += truncation_notes(text, encoded["offset_mapping"], capacity=capacity)
         return list(dict.fromkeys(found))
+
+    def _unknown(self, text: str, encoded: Mapping[str, Any]) -> list[str]:
+        """Encoders that spell words by pieces or bytes know nearly all of them."""
+        tokens = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        words = [text[slice(*span)] for token, span in tokens if token == self._tokenizer.unk_token_id]
+        return unknown_notes(words, self._tokenizer.get_vocab())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.encoder._apply(fn, recurse)

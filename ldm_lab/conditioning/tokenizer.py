@@ -85,8 +85,14 @@ def text_notes(tokenizer: Tokenizer, text: str) -> list[str]:
     spans = [span for piece in pieces for span, special in _spans(piece) if not special]
     capacity = tokenizer.truncation["max_length"] - tokenizer.num_special_tokens_to_add(is_pair=False)
     unknown = [text[slice(*encoding.offsets[i])] for i, token in enumerate(encoding.tokens) if token == UNKNOWN]
-    notes = [_unknown_note(word, tokenizer.get_vocab()) for word in dict.fromkeys(unknown)]
-    return notes + truncation_notes(text, spans, capacity=capacity)
+    return unknown_notes(unknown, tokenizer.get_vocab()) + truncation_notes(text, spans, capacity=capacity)
+
+
+def unknown_notes(words: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
+    """Say of each word that it is unknown, and which words of a vocabulary are spelled most alike."""
+    unknown = list(dict.fromkeys(words))
+    known = sorted(word for word in vocabulary if word.isalnum()) if unknown else []
+    return [_unknown_note(word, known) for word in unknown]
 
 
 def truncation_notes(text: str, spans: Sequence[tuple[int, int]], *, capacity: int) -> list[str]:
@@ -107,8 +113,7 @@ def _spans(encoding: Encoding) -> Iterable[tuple[tuple[int, int], int]]:
     return zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
 
 
-def _unknown_note(word: str, vocabulary: Iterable[str]) -> str:
-    words = sorted(known for known in vocabulary if known.isalnum())
-    close = difflib.get_close_matches(word.lower(), words, n=3)
+def _unknown_note(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word.lower(), known, n=3)
     hint = f"; closest known: {', '.join(map(repr, close))}" if close else ""
     return f"the model never saw {word!r}{hint}"

@@ -118,6 +118,13 @@ def test_notes_name_what_is_cut_off_or_removed(folder):
     ]
 
 
+def test_notes_name_unknown_words_and_the_closest_known(folder):
+    assert load(folder).notes(["a red cirlce", "zebra red cirlce"]) == [
+        "the model never saw 'cirlce'; closest known: 'circle'",
+        "the model never saw 'zebra'",
+    ]
+
+
 def test_special_tokens_typed_by_a_user_are_text(folder):
     tokens = load(folder).prepare(["[EOS] red"])["tokens"][0]
     assert tokens.tolist().count(3) == 1
