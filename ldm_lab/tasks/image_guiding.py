@@ -1,4 +1,4 @@
-"""Image guiding: a small picture draws the walk of an unconditional model towards itself, without training."""
+"""Image guiding: a small picture draws the walk of any model towards itself, without training."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,14 +13,13 @@ from ldm_lab.core.config import setting
 from ldm_lab.core.errors import RequestError
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import ImageGuidance, half_squared_error
-from ldm_lab.tasks.kinds import UNCONDITIONAL, require
+from ldm_lab.tasks.any_model import AnyModelSettings, wish_of
 from ldm_lab.tasks.picture_input import Picture
 from ldm_lab.tasks.plan import Plan, from_noise
-from ldm_lab.tasks.settings import TaskSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageGuidingSettings(TaskSettings):
+class ImageGuidingSettings(AnyModelSettings):
     """Images that look like a small picture when they are made as small; LDM (Rombach et al. 2022), appendix C."""
 
     task: ClassVar[str] = "image_guiding"
@@ -35,8 +34,8 @@ class ImageGuidingSettings(TaskSettings):
 
 
 def image_guiding(model: LatentDiffusion, settings: ImageGuidingSettings) -> Plan:
-    """Make images of which a picture is the small copy."""
-    require(model, UNCONDITIONAL, task=settings.task)
+    """Make images of which a picture is the small copy, and that show what is asked for beside it."""
+    wish = wish_of(model, settings)
     small = settings.image
     if small.width > settings.width or small.height > settings.height:
         raise RequestError(
@@ -49,8 +48,10 @@ def image_guiding(model: LatentDiffusion, settings: ImageGuidingSettings) -> Pla
         transform=lambda x: F.interpolate(x, size=(small.height, small.width), mode="bicubic", antialias=True),
         loss=_distance(model, settings.distance),
         scale=settings.guide_scale,
+        base=wish.guidance,
     )
-    return Plan(walk=from_noise(model, settings, guidance=guidance), needs_gradients=True)
+    walk = from_noise(model, settings, cond=wish.cond, guidance=guidance)
+    return Plan(walk=walk, needs_gradients=True, notes=wish.notes)
 
 
 def _distance(model: LatentDiffusion, name: str) -> Callable[[Tensor, Tensor], Tensor]:

@@ -43,6 +43,16 @@ def test_a_picture_larger_than_the_images_is_refused(pipeline):
         pipeline.image_guiding(Image.new("RGB", (20, 4)))
 
 
-def test_a_conditional_model_is_refused(tiny_model):
-    with pytest.raises(RequestError, match="image guiding needs a model that is unconditional"):
-        Pipeline(tiny_model).image_guiding(SMALL)
+def test_a_text_model_follows_its_prompt_beside_the_picture(tiny_model):
+    pipeline = Pipeline(tiny_model, defaults={"num_steps": 8, "sampler": "ddim"})
+    asked = {"prompt": "a red circle", "seeds": [1]}
+    unguided = pipeline.image_guiding(SMALL, guide_scale=0.0, **asked)
+    assert unguided.images[0].tobytes() == pipeline.text_to_image(**asked).images[0].tobytes()
+    assert gap(pipeline.image_guiding(SMALL, guide_scale=2.0, **asked)) < gap(unguided)
+
+
+def test_a_model_of_another_kind_is_refused(layout_model):
+    with pytest.raises(
+        RequestError, match="image guiding needs a model that is .*; this one is conditioned on layouts"
+    ):
+        Pipeline(layout_model).image_guiding(SMALL)
