@@ -107,9 +107,9 @@ def png_of(figure: "Figure", *, dpi: int = 110) -> bytes:
 
 
 def _figure(x_label: str, y_label: str) -> tuple["Figure", "Axes"]:
-    from matplotlib.figure import Figure
+    from ldm_lab.viz.shown_figure import ShownFigure
 
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = ShownFigure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

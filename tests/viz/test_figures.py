@@ -49,3 +49,7 @@ def test_png_is_a_picture_and_pyplot_stays_out():
     assert picture.format == "PNG"
     assert picture.width > picture.height > 200
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_a_figure_shows_itself_in_a_notebook():
+    assert curves({"loss": [1.0, 2.0]})._repr_png_().startswith(b"\x89PNG")
