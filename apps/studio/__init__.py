@@ -1,10 +1,11 @@
 """The web studio: text to image, inpainting, latents, compression and grids for a whole class at once.
 
-``launch`` starts it, as ``ldm-lab studio`` does; ``build_app`` makes the page alone.
+``launch`` serves it until Ctrl-C, as ``ldm-lab studio`` does, ``serve`` as long as a block lasts; ``build_app`` makes
+the page alone.
 """
 
-from apps.studio.launch import Options, launch
+from apps.studio.launch import Options, launch, serve
 from apps.studio.models import Models
 from apps.studio.page import build_app
 
-__all__ = ["Models", "Options", "build_app", "launch"]
+__all__ = ["Models", "Options", "build_app", "launch", "serve"]

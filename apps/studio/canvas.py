@@ -1,12 +1,13 @@
 """The canvas on which a mask is painted, and what it says: a picture, and which of its pixels were painted over."""
 
+from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
+from apps.studio.forms import content
 from ldm_lab.core.errors import ImageError, RequestError
 from ldm_lab.core.images import read_image
 from ldm_lab.tasks import MaskPicture, Picture
@@ -36,7 +37,7 @@ def editor(picture: Image.Image, *, label: str) -> gr.ImageEditor:
         elem_id="inpaint-canvas",
         elem_classes="pixels",
     )
-    component.convert_and_format_image = _content  # type: ignore[method-assign]
+    component.convert_and_format_image = partial(_content, component)  # type: ignore[method-assign]
     return component
 
 
@@ -83,15 +84,8 @@ def _alpha(layer: bytes) -> Image.Image:
         return image.convert("RGBA").getchannel("A")
 
 
-def _content(file: Any, flatten_on_white: bool = False) -> bytes | None:
+def _content(component: gr.ImageEditor, file: Any, flatten_on_white: bool = False) -> bytes | None:
     """In place of ImageEditor's own: the content of a part, which it holds as a file or as bytes."""
-    if file is None:
-        return None
-    try:
-        return bytes(file) if isinstance(file, bytes | bytearray | memoryview) else Path(file.path).read_bytes()
-    except OSError:
-        raise gr.Error(
-            "The picture is no longer here; uploads are deleted after ten minutes. Load it again.",
-            title="The studio says",
-            print_exception=False,
-        ) from None
+    if file is None or isinstance(file, bytes | bytearray | memoryview):
+        return None if file is None else bytes(file)
+    return content(file.path, below=component.GRADIO_CACHE)

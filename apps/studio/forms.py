@@ -1,6 +1,7 @@
 """Controls for the fields of settings: limits, step and help are those that the field states; one place for uploads."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,21 +50,34 @@ def upload(**options: Any) -> gr.Image:
     then Gradio makes the component anew, as one of its own.
     """
     component = gr.Image(type="filepath", format="png", sources=["upload", "clipboard"], **options)
-    component.preprocess = content  # type: ignore[method-assign]
+    component.preprocess = partial(_content_of, component)  # type: ignore[method-assign]
     return component
 
 
-def content(payload: Any) -> bytes | None:
-    """The content of an uploaded file, which Gradio has checked to lie among its uploads."""
-    if payload is None:
-        return None
-    if not payload.path:
-        raise gr.Error("A picture must be uploaded as a file.", title="The studio says", print_exception=False)
+def content(path: str | None, *, below: str | Path) -> bytes:
+    """The content of an uploaded file.
+
+    Gradio compares paths with its folder of uploads only where they come marked as files, so that it is done here.
+
+    Args:
+        path: As the request names it.
+        below: The folder of uploads.
+
+    Raises:
+        gr.Error: If it is no upload, or has been deleted since.
+    """
     try:
-        return Path(payload.path).read_bytes()
-    except OSError:
+        file = Path(path or "").resolve(strict=True)
+        if not file.is_relative_to(Path(below).resolve()) or not file.is_file():
+            raise FileNotFoundError
+        return file.read_bytes()
+    except (OSError, ValueError, RuntimeError):  # it is gone, holds a NUL, or leads in a circle
         raise gr.Error(
-            "The picture is no longer here; uploads are deleted after ten minutes. Upload it again.",
+            "There is no such upload; a picture is uploaded as a file, and deleted after ten minutes. Upload it again.",
             title="The studio says",
             print_exception=False,
         ) from None
+
+
+def _content_of(component: gr.Image, payload: Any) -> bytes | None:
+    return None if payload is None else content(payload.path, below=component.GRADIO_CACHE)

@@ -4,7 +4,8 @@ import ipaddress
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,19 @@ class Options:
         return None if self.auth is None else self.auth.partition(":")[::2]  # type: ignore[return-value]
 
 
-def launch(models: Models, options: Options | None = None, *, block: bool = True) -> gr.Blocks:
-    """Start the page.
+def launch(models: Models, options: Options | None = None) -> None:
+    """Serve the page until Ctrl-C; see ``serve``."""
+    with serve(models, options) as page:
+        page.block_thread()
+
+
+@contextmanager
+def serve(models: Models, options: Options | None = None) -> Iterator[gr.Blocks]:
+    """Serve the page as long as the block lasts; then let go of the models and of everything it has kept.
 
     Args:
         models: What it offers.
         options: How it is offered; None: to this machine alone.
-        block: Return only when it ends; otherwise the caller calls ``close``.
 
     Raises:
         RequestError: If the port is taken.
@@ -93,18 +100,22 @@ def launch(models: Models, options: Options | None = None, *, block: bool = True
     page = build_app(models, cells=folder / "cells")
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
     try:
-        page.launch(**_arguments(options), prevent_thread_lock=True)
+        _start(page, options)
         models.warm_up()
-        if block:
-            page.block_thread()
+        yield page
+    finally:
+        page.close(verbose=False)
+        models.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(page: gr.Blocks, options: Options) -> None:
+    try:
+        page.launch(**_arguments(options), prevent_thread_lock=True)
     except OSError as error:
         raise RequestError(
             f"port {options.port} of {options.host} cannot be used ({error}); choose another with --port"
         ) from error
-    finally:
-        if block:
-            shutil.rmtree(folder, ignore_errors=True)
-    return page
 
 
 def _arguments(options: Options) -> dict[str, Any]:

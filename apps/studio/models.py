@@ -79,6 +79,7 @@ class Models:
         *,
         device: str = "auto",
         capacity: int = 2,
+        shipped: bool = True,
         load: Callable[[Path, str], Pipeline] = lambda folder, device: lab.load(folder, device=device),
     ) -> None:
         """Read the configs.
@@ -87,6 +88,7 @@ class Models:
             folders: Checkpoints besides the shipped ones: models or first stages.
             device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
             capacity: How many models may stay in memory.
+            shipped: Whether the models of the package are offered too.
             load: Brings a model into memory.
 
         Raises:
@@ -100,8 +102,8 @@ class Models:
         self._sessions: dict[str, Session] = {}  # the one used last stands last
         self._users: dict[str, int] = {}
         self._lock = threading.RLock()
-        shipped = [ZOO / name for name in [*shipped_models(), *shipped_first_stages()]]
-        for folder in [*map(Path, folders), *shipped]:
+        names = [*shipped_models(), *shipped_first_stages()] if shipped else []
+        for folder in [*map(Path, folders), *(ZOO / name for name in names)]:
             self._add(folder)
         if not self.cards:
             raise RequestError("there is no model to show; give the folder of one: ldm-lab studio FOLDER")

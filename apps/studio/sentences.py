@@ -61,5 +61,6 @@ def _explained() -> Iterator[None]:
 
 def _error(sentence: str) -> gr.Error:
     """Toasts are read as HTML, and a sentence may quote what was typed."""
-    text = html.escape(sentence[:1].upper() + sentence[1:], quote=False)
+    is_name = "_" in sentence.partition(" ")[0]  # of a setting, which programs spell as it is
+    text = html.escape(sentence if is_name else sentence[:1].upper() + sentence[1:], quote=False)
     return gr.Error(text, title="The studio says", duration=12, print_exception=False)
