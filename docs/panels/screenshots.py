@@ -48,6 +48,13 @@ PANELS: dict[str, Shot] = {
         cells=("panel = CompressionPanel(session)\npanel.choice.source.value = 'astronaut'\npanel",),
         ready="panel.wait(60) and panel.result is not None and panel.result.original.width == 256",
     ),
+    "guidance": Shot(
+        cells=(
+            "panel = GuidancePanel(session)\npanel.pad.points = [[0.0, 1.0], [0.3, 6.0], [1.0, 3.0]]\n"
+            "panel.make()\npanel",
+        ),
+        ready="panel.wait(120) and len(panel.parts) == 20",
+    ),
     "microscope": Shot(
         cells=(
             "run = session.model.text_to_image('a large red circle left of a small blue star on white', seeds=[3])",

@@ -146,7 +146,7 @@ def decompose_guidance(model: LatentDiffusion, step: Step, cond: Conditioning, n
     return _taken_apart(model, z_t, output, Evaluation(index=0, timesteps=timesteps, copies=2), index=step.index)
 
 
-def clipped_share(values: Tensor, *, limit: float) -> Tensor:
+def clipped_share(values: Tensor, *, limit: float = PRIOR_LIMIT) -> Tensor:
     """Share of values beyond -limit and limit, for each image; with limit 1 for decoded images. (B, ...) → (B,)"""
     return (values.abs() > limit).flatten(1).double().mean(1)
 

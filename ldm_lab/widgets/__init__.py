@@ -7,13 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ldm_lab.widgets.box_pad import BoxPad
     from ldm_lab.widgets.browser_view import BrowserView
     from ldm_lab.widgets.compression_panel import CompressionPanel
+    from ldm_lab.widgets.curve_pad import CurvePad
     from ldm_lab.widgets.form import SettingsForm
     from ldm_lab.widgets.generate_panel import GeneratePanel
+    from ldm_lab.widgets.guidance_panel import GuidancePanel
     from ldm_lab.widgets.inpaint_panel import InpaintPanel
     from ldm_lab.widgets.inspector_panel import LatentInspectorPanel
     from ldm_lab.widgets.latent_view import LatentView
+    from ldm_lab.widgets.layout_panel import LayoutPanel
     from ldm_lab.widgets.mask_pad import MaskPad
     from ldm_lab.widgets.microscope import Microscope
     from ldm_lab.widgets.microscope_panel import LinkedMicroscopePanel
@@ -21,17 +25,22 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.picture_row import PictureRow
     from ldm_lab.widgets.pictures import CompareSlider, FrameView, Scrubber
     from ldm_lab.widgets.status_line import StatusLine
+    from ldm_lab.widgets.trajectory_panel import TrajectoryPanel
     from ldm_lab.widgets.watch import Watch
 
 __all__ = [
+    "BoxPad",
     "BrowserView",
     "CompareSlider",
     "CompressionPanel",
+    "CurvePad",
     "FrameView",
     "GeneratePanel",
+    "GuidancePanel",
     "InpaintPanel",
     "LatentInspectorPanel",
     "LatentView",
+    "LayoutPanel",
     "LinkedMicroscopePanel",
     "MaskPad",
     "Microscope",
@@ -40,18 +49,23 @@ __all__ = [
     "Scrubber",
     "SettingsForm",
     "StatusLine",
+    "TrajectoryPanel",
     "Watch",
 ]
 
 _HOMES = {
+    "BoxPad": "box_pad",
     "BrowserView": "browser_view",
     "CompareSlider": "pictures",
     "CompressionPanel": "compression_panel",
+    "CurvePad": "curve_pad",
     "FrameView": "pictures",
     "GeneratePanel": "generate_panel",
+    "GuidancePanel": "guidance_panel",
     "InpaintPanel": "inpaint_panel",
     "LatentInspectorPanel": "inspector_panel",
     "LatentView": "latent_view",
+    "LayoutPanel": "layout_panel",
     "LinkedMicroscopePanel": "microscope_panel",
     "MaskPad": "mask_pad",
     "Microscope": "microscope",
@@ -60,6 +74,7 @@ _HOMES = {
     "Scrubber": "pictures",
     "SettingsForm": "form",
     "StatusLine": "status_line",
+    "TrajectoryPanel": "trajectory_panel",
     "Watch": "watch",
 }
 

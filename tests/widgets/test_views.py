@@ -4,10 +4,10 @@ import pytest
 from PIL import Image
 
 from ldm_lab.viz import sprites
-from ldm_lab.widgets import BrowserView, CompareSlider, FrameView, PictureRow, Scrubber, StatusLine
+from ldm_lab.widgets import BrowserView, CompareSlider, CurvePad, FrameView, PictureRow, Scrubber, StatusLine
 from ldm_lab.widgets.browser_view import script, synced_bytes
 
-VIEWS = [CompareSlider, FrameView, PictureRow, Scrubber, StatusLine]
+VIEWS = [CompareSlider, CurvePad, FrameView, PictureRow, Scrubber, StatusLine]
 
 
 class Sent(list):
@@ -85,8 +85,9 @@ def test_sheets_tell_how_they_are_cut(listen):
     sheet = sprites([Image.new("RGB", (8, 6), color) for color in ("red", "green", "blue")])
     view.show({"z_0": sheet, "noise": sheet}, ["a", "b", "c"])
     ((content, buffers),) = sent
-    assert content["sheets"] == ["z_0", "noise"]
-    assert (content["columns"], content["width"], content["height"], content["count"]) == (3, 8, 6, 3)
+    cut = {"mime": "image/jpeg", "columns": 3, "width": 8, "height": 6}
+    assert content["sheets"] == [{"name": "z_0", **cut}, {"name": "noise", **cut}]
+    assert content["count"] == 3
     assert buffers == [sheet.data, sheet.data]
     assert view.labels == ["a", "b", "c"]
 
