@@ -40,6 +40,19 @@ class Shot:
 
 
 PANELS: dict[str, Shot] = {
+    "trajectory": Shot(
+        cells=(
+            "source = GeneratePanel(session)\njob = source.generate()",
+            "job.wait()\npanel = TrajectoryPanel(session, source.run)\npanel.decode()\npanel",
+        ),
+        ready="panel.wait() and len(panel.view.delivered('sheets')[1]) == 5",
+        prepare="""() => {
+            const slider = document.querySelector('.ldm-trajectory input');
+            const [pinA, pinB] = document.querySelectorAll('.ldm-pin button');
+            const at = (place) => { slider.value = place; slider.dispatchEvent(new Event('input')); };
+            at(4), pinA.click(), at(19), pinB.click(), at(9);
+        }""",
+    ),
     "generate": Shot(
         cells=("panel = GeneratePanel(session)\npanel.seeds.set((0, 1, 2, 3))\npanel.generate()\npanel",),
         ready="panel.run is not None",

@@ -36,8 +36,10 @@ from ldm_lab.probes.latents import (
     normal_histogram,
 )
 from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
+from ldm_lab.probes.run_guidance import GuidedViews, take_apart, view_guidance
 from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
+from ldm_lab.probes.walk import WalkMeasures, measure_walk
 from ldm_lab.probes.word_attention import WordAttention, WordWalk, walk_words, word_attention
 from ldm_lab.probes.words import Word, heat_map_of, words_of
 
@@ -51,6 +53,7 @@ __all__ = [
     "CodebookUsage",
     "GuidanceRecording",
     "GuidanceStep",
+    "GuidedViews",
     "Influence",
     "Inspection",
     "LatentStatistics",
@@ -59,6 +62,7 @@ __all__ = [
     "RadialSpectrum",
     "Rearrangement",
     "SampleMap",
+    "WalkMeasures",
     "Word",
     "WordAttention",
     "WordWalk",
@@ -78,6 +82,7 @@ __all__ = [
     "latent_statistics",
     "latent_walk",
     "map_samples",
+    "measure_walk",
     "methods",
     "nearest_codes",
     "normal_histogram",
@@ -88,6 +93,8 @@ __all__ = [
     "record_guidance",
     "record_self_attention",
     "replace_code",
+    "take_apart",
+    "view_guidance",
     "walk_words",
     "word_attention",
     "words_of",

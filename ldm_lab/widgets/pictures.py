@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 import traitlets
 from PIL import Image
@@ -63,7 +64,7 @@ class CompareSlider(BrowserView):
 class Scrubber(BrowserView):
     """Frames on one or several sheets, scrubbed in the browser: slider, arrow keys, play. The kernel is not asked."""
 
-    _esm = script("scrubber")
+    _esm = script("scrubber", "scrubbing")
     _css = style("scrubber")
 
     labels = traitlets.List(traitlets.Unicode(), help="What each frame is.").tag(sync=True)
@@ -73,22 +74,22 @@ class Scrubber(BrowserView):
     reports = traitlets.Bool(False, help="Whether the kernel is told where the slider is let go.").tag(sync=True)
     width = traitlets.Int(384, help="Pixels on the screen; narrower where there is less room.").tag(sync=True)
 
-    def show(self, sheets: dict[str, Sprites], labels: Sequence[str]) -> None:
+    def show(self, sheets: dict[str, Sprites], labels: Sequence[str], *, follow: bool = False) -> None:
         """Show sheets by their names, all of the same frames.
 
         Args:
             sheets: One or more; several can be chosen between.
             labels: What each frame is, such as "step 3, t = 700".
+            follow: Go to the last frame.
         """
-        first = next(iter(sheets.values()))
         self.labels = list(labels)
-        self.deliver(
-            "sheets",
-            [sheet.data for sheet in sheets.values()],
-            sheets=list(sheets),
-            mimes=[sheet.mime for sheet in sheets.values()],
-            columns=first.columns,
-            width=first.width,
-            height=first.height,
-            count=len(first.indices),
-        )
+        self.deliver("sheets", [sheet.data for sheet in sheets.values()], **cut_of(sheets), follow=follow)
+
+
+def cut_of(sheets: dict[str, Sprites]) -> dict[str, Any]:
+    """How many frames there are, and how each sheet is cut into them, for the browser."""
+    described = [
+        {"name": name, "mime": sheet.mime, "columns": sheet.columns, "width": sheet.width, "height": sheet.height}
+        for name, sheet in sheets.items()
+    ]
+    return {"sheets": described, "count": min(len(sheet.indices) for sheet in sheets.values())}

@@ -132,13 +132,7 @@ class Notebook:
     def run_all(self) -> None:
         """Run all cells, and wait until the kernel has done them; work of panels goes on."""
         self.command("notebook:run-all-cells")
-        self.page.wait_for_function(
-            """() => {
-                const prompts = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell .jp-InputPrompt")];
-                return prompts.length > 0 && prompts.every((one) => /\\[\\d+\\]/.test(one.textContent));
-            }""",
-            timeout=RUN_MSEC,
-        )
+        self.page.wait_for_function(CELLS_ARE_RUN, timeout=RUN_MSEC)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a Python expression in the kernel, which must be plain: numbers, words, lists."""
@@ -178,6 +172,13 @@ class Notebook:
         if message.type == "error" and not any(noise in message.text for noise in KNOWN_NOISE):
             self.errors.append(message.text)
 
+
+# Cells after one that failed are never run, and need not be waited for.
+CELLS_ARE_RUN = """() => {
+    const cells = window.jupyterapp.shell.currentWidget.content.widgets.filter((cell) => cell.model.type === "code");
+    const failed = cells.some((cell) => cell.model.sharedModel.getOutputs().some((one) => one.output_type === "error"));
+    return failed || (cells.length > 0 && cells.every((cell) => cell.model.executionCount !== null));
+}"""
 
 ASK_KERNEL = """async (code) => {
     const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
