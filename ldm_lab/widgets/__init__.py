@@ -7,10 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ldm_lab.widgets.blink import Blink
     from ldm_lab.widgets.box_pad import BoxPad
     from ldm_lab.widgets.browser_view import BrowserView
+    from ldm_lab.widgets.compare_panel import RunComparePanel
     from ldm_lab.widgets.compression_panel import CompressionPanel
     from ldm_lab.widgets.curve_pad import CurvePad
+    from ldm_lab.widgets.drop_zone import DropZone
     from ldm_lab.widgets.form import SettingsForm
     from ldm_lab.widgets.generate_panel import GeneratePanel
     from ldm_lab.widgets.guidance_panel import GuidancePanel
@@ -29,11 +32,13 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.watch import Watch
 
 __all__ = [
+    "Blink",
     "BoxPad",
     "BrowserView",
     "CompareSlider",
     "CompressionPanel",
     "CurvePad",
+    "DropZone",
     "FrameView",
     "GeneratePanel",
     "GuidancePanel",
@@ -46,6 +51,7 @@ __all__ = [
     "Microscope",
     "Panel",
     "PictureRow",
+    "RunComparePanel",
     "Scrubber",
     "SettingsForm",
     "StatusLine",
@@ -54,11 +60,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Blink": "blink",
     "BoxPad": "box_pad",
     "BrowserView": "browser_view",
     "CompareSlider": "pictures",
     "CompressionPanel": "compression_panel",
     "CurvePad": "curve_pad",
+    "DropZone": "drop_zone",
     "FrameView": "pictures",
     "GeneratePanel": "generate_panel",
     "GuidancePanel": "guidance_panel",
@@ -71,6 +79,7 @@ _HOMES = {
     "Microscope": "microscope",
     "Panel": "panel",
     "PictureRow": "picture_row",
+    "RunComparePanel": "compare_panel",
     "Scrubber": "pictures",
     "SettingsForm": "form",
     "StatusLine": "status_line",
