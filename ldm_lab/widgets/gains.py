@@ -20,7 +20,7 @@ class Gains(ipywidgets.GridBox):
     def __init__(self, num_channels: int) -> None:
         self._sliders = [_slider(channel) for channel in range(num_channels)]
         rows = [ipywidgets.HBox([slider, self._zero_button(slider)]) for slider in self._sliders]
-        layout = {"grid_template_columns": COLUMNS, "grid_gap": "0 16px", "grid_column": WHOLE_ROW}
+        layout = {"grid_template_columns": COLUMNS, "grid_gap": "0 16px", "grid_area": WHOLE_ROW}
         super().__init__(rows, layout=layout)
         self.value = (UNCHANGED,) * num_channels
         for slider in self._sliders:

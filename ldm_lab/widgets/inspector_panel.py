@@ -7,10 +7,11 @@ from torch import Tensor
 from ldm_lab.core.errors import RequestError, ShapeError
 from ldm_lab.core.images import strip
 from ldm_lab.probes import Inspection, Rearrangement, inspect_latent
+from ldm_lab.sampling import Step
 from ldm_lab.session import Session, given_values, lines_that_make
 from ldm_lab.tasks import Pipeline, Run
 from ldm_lab.viz import channel_images, principal_colors
-from ldm_lab.widgets.form import COLUMNS, SettingsForm
+from ldm_lab.widgets.form import SettingsForm
 from ldm_lab.widgets.gains import gains_control
 from ldm_lab.widgets.latent_view import LatentView
 from ldm_lab.widgets.panel import Panel
@@ -19,6 +20,7 @@ from ldm_lab.widgets.picture_row import PictureRow
 KINDS = {"predicted z_0": "z_0_pred", "z_t": "z_t", "predicted noise": "noise_pred", "next z_t": "z_next"}
 OWN, SHARED = "one for each channel", "one for all channels"
 FIELDS = ("operation", "tiles", "rows", "columns", "gains")
+COLUMNS = "repeat(auto-fit, minmax(min(100%, 23em), 1fr))"
 EDGE = 256  # pixels; pictures of cells are enlarged to about this
 
 
@@ -60,6 +62,7 @@ class LatentInspectorPanel(Panel):
         self._num_wishes = 0
         channels = source.trajectory[0].z_t.shape[1] if isinstance(source, Run) else len(source)
         self.form = SettingsForm(Rearrangement(), fields=FIELDS, controls={"gains": gains_control(channels)})
+        self.form.widget.layout.grid_template_columns = COLUMNS
         self.view = LatentView(placeholder="The latent is being measured …", label="Channels of the latent")
         self.pictures = PictureRow(width=220, zooms=False, label="Pictures of the latent")
         self.lay_out(self._make_controls(image), self.form.widget, self.view, self.pictures)
@@ -102,13 +105,13 @@ class LatentInspectorPanel(Panel):
 
     def _make_controls(self, image: int) -> ipywidgets.Widget:
         run = self.run
-        names, last = (run.settings.image_names, len(run.trajectory) - 1) if run else ([], 0)
+        names, last = (run.settings.image_names, len(run.trajectory)) if run else ([], 1)
         listed = [(title, number) for number, title in enumerate(names)] or [("the latent given", 0)]
         others = [] if self._other is None else [("the other latent given", None)]
-        self.images = ipywidgets.Dropdown(description="Image", options=listed, value=image)
+        self.images = ipywidgets.Dropdown(description="Image a", options=listed, value=image)
         self.kind = ipywidgets.Dropdown(description="Latent", options=KINDS)
-        self.step = ipywidgets.IntSlider(last, 0, last, description="Step", continuous_update=False)
-        self.other = ipywidgets.Dropdown(description="b", options=[*others, *listed], tooltip="The other latent, b")
+        self.step = ipywidgets.IntSlider(last, 1, last, description="Step", continuous_update=False)
+        self.other = ipywidgets.Dropdown(description="Image b", options=[*others, *listed])
         self.scale = ipywidgets.Dropdown(description="Colours", options=[OWN, SHARED], tooltip="The scale of colours")
         of_runs, always = [self.images, self.kind, self.step], [self.other, self.scale]
         for control in (*of_runs, *always):
@@ -120,13 +123,18 @@ class LatentInspectorPanel(Panel):
             [*of_runs, *always], layout={"grid_template_columns": COLUMNS, "grid_gap": "4px 16px"}
         )
 
+    @property
+    def _step(self) -> Step:
+        """The step that is looked at; on the screen the first one is number 1."""
+        return self._source.trajectory[self.step.value - 1]
+
     def _latent(self) -> Tensor:
         return self._latent_of(self.images.value)
 
     def _latent_of(self, image: int) -> Tensor:
         if self.run is None:
             return self._source
-        return getattr(self.run.trajectory[self.step.value], self.kind.value)[image]
+        return getattr(self._step, self.kind.value)[image]
 
     def _partner(self) -> Tensor:
         return self._other if self.other.value is None else self._latent_of(self.other.value)
@@ -141,7 +149,7 @@ class LatentInspectorPanel(Panel):
 
     def _say(self, found: Inspection) -> None:
         channels, height, width = found.z.shape
-        where = f", step {self.step.value + 1}, t = {self.run.trajectory[self.step.value].t:g}" if self.run else ""
+        where = f", step {self.step.value}, t = {self._step.t:g}" if self.run else ""
         broken = found.statistics.num_broken
         if broken:
             text = f"{broken} of {found.z.numel()} numbers are NaN or infinite; their cells are magenta"
@@ -160,7 +168,7 @@ class LatentInspectorPanel(Panel):
     def _latent_code(self, image: int) -> str:
         if self.run is None:
             return "latent  # the one that the panel was given"
-        return f"run.trajectory[{self.step.value}].{self.kind.value}[{image}]"
+        return f"run.trajectory[{self.step.value - 1}].{self.kind.value}[{image}]"
 
     def _partner_code(self) -> str:
         given = "other  # the other one that the panel was given"

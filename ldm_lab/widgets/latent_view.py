@@ -13,6 +13,9 @@ NOTE = (
     "coarse to fine; dashed: white noise. KL: divergence from the prior."
 )
 
+COARSE = 64  # steps; finer colours than these would show how numbers were rounded on the way
+LOWEST_DECADE = -4.0
+
 
 class LatentView(BrowserView):
     """Numbers, histogram, spectrum and statistics of every channel; hovering shows a cell in all of them."""
@@ -27,8 +30,8 @@ class LatentView(BrowserView):
             found: What was measured.
             shared: One scale of colours for all channels, or one for each.
         """
-        limits = channel_limits(found.z)
         numbers, densities = planes(found.z), planes(found.histograms[None], bits=8, low=0.0)
+        limits = [max(limit, COARSE * numbers.step) for limit in channel_limits(found.z)]
         spectra = [[value if math.isfinite(value) else None for value in row] for row in found.decades.tolist()]
         known = [value for row in spectra for value in row if value is not None]
         self.deliver(
@@ -40,7 +43,7 @@ class LatentView(BrowserView):
             limit=LIMIT,
             normal=normal_histogram().tolist(),
             spectra=spectra,
-            decades={"low": min([-2.0, *known]), "high": max([2.0, *known])},
+            decades={"low": max(LOWEST_DECADE, min([-2.0, *known])), "high": max([2.0, *known])},
             facts=_facts(found),
             broken=_broken(found),
             note=NOTE,

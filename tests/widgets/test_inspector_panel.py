@@ -60,7 +60,7 @@ class TestViews:
         assert panel.status.text == f"3 channels of 8 × 8 cells, step 3, t = {run.trajectory[-1].t}."
 
     def test_step_kind_and_image_are_chosen(self, panel, run):
-        panel.step.value, panel.kind.value, panel.images.value = 1, "z_t", 1
+        panel.step.value, panel.kind.value, panel.images.value = 2, "z_t", 1
         assert settle(panel).z is not None
         torch.testing.assert_close(panel.result.z, run.trajectory[1].z_t[1], rtol=0, atol=0)
 
@@ -80,6 +80,13 @@ class TestViews:
     def test_heavy_bytes_stay_out_of_the_state(self, panel):
         state = {name: value for name, value in panel.view.get_state().items() if name not in ("_esm", "_css")}
         assert len(str(state)) < 2000
+
+
+    def test_a_channel_of_zeros_is_white(self, panel):
+        panel.form.controls["gains"].set((1.0, 0.0, 1.0))
+        settle(panel)
+        content, _ = panel.view.delivered("latent")
+        assert content["limits"][1] >= 50 * content["planes"]["step"]  # rounding is no colour
 
 
 class TestChanges:
@@ -155,7 +162,7 @@ class TestAnyLatent:
 
 class TestPanel:
     def test_the_code_finds_the_same(self, panel, pipeline, monkeypatch):
-        panel.step.value, panel.other.value = 1, 1
+        panel.step.value, panel.other.value = 2, 1
         panel.form.show(Rearrangement(operation="mean", gains=(1.0, 0.5, 1.0)))
         found = settle(panel)
         monkeypatch.setattr("ldm_lab.load", lambda name: pipeline, raising=False)

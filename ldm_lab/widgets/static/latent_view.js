@@ -4,7 +4,7 @@
 /** Power by frequency, in decades; the dashed line is white noise of variance 1. */
 function spectrumPlot(decades, { low, high }) {
   const [width, height] = [100, 34];
-  const y = (value) => height - (height * (value - low)) / (high - low);
+  const y = (value) => height - (height * Math.max(0, value - low)) / (high - low);
   const x = (ring) => (ring * width) / Math.max(1, decades.length - 1);
   const box = { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" };
   const level = drawn("path", { class: "ldm-plot-normal", d: `M0,${y(0)}H${width}` });
@@ -78,6 +78,7 @@ function render({ model, el }) {
     const densities = readPlanes(content.densities, counts);
     tiles = content.limits.map((_, number) => latentTile(number, content));
     tiles.forEach(listen);
+    row.style.setProperty("--ldm-latent-count", tiles.length);
     row.replaceChildren(...tiles.map(({ tile }) => tile));
     paintTiles(tiles, { content, planes, densities, table: readTable(table) });
     note.textContent = content.note;
