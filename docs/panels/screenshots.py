@@ -61,6 +61,13 @@ PANELS: dict[str, Shot] = {
         cells=("panel = CompressionPanel(session)\npanel.choice.source.value = 'astronaut'\npanel",),
         ready="panel.wait(60) and panel.result is not None and panel.result.original.width == 256",
     ),
+    "grid": Shot(
+        cells=(
+            "axes = [('guidance_scale', '1, 3, 6, 12'), ('num_steps', '3, 10')]\n"
+            "panel = GridPanel(session, axes=axes, folder=None)\npanel.estimate()\npanel.make()\npanel",
+        ),
+        ready="panel.wait(240) and panel.grid.num_done == 8 and setattr(panel.view, 'chosen', 6) is None",
+    ),
     "guidance": Shot(
         cells=(
             "panel = GuidancePanel(session)\npanel.pad.points = [[0.0, 1.0], [0.3, 6.0], [1.0, 3.0]]\n"
@@ -92,6 +99,18 @@ PANELS: dict[str, Shot] = {
         cells=(
             "z = session.model.text_to_image('a large red circle on white', seeds=[3]).trajectory[-1].z_0_pred[0]",
             "z[1, 3:5, 4:9] = float('nan')\npanel = LatentInspectorPanel(session, z)\npanel",
+        ),
+        ready="panel.wait(60)",
+    ),
+    "compare": Shot(
+        cells=(
+            "prompt = 'a large red circle left of a small blue star on white'\n"
+            "first = session.model.text_to_image(prompt, seeds=[3])",
+            "import dataclasses\n"
+            "from ldm_lab.tasks import Branch\n"
+            "changed = dataclasses.replace(first.settings, prompt=prompt.replace('red', 'green'), guidance_scale=6.0)\n"
+            "second = session.model.carry_out(changed, branch=Branch(parent=first, step=4))",
+            "panel = RunComparePanel(session, [first, second])\npanel",
         ),
         ready="panel.wait(60)",
     ),

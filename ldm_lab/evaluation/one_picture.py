@@ -86,6 +86,33 @@ def latent_bytes(config: AutoencoderConfig, shape: tuple[int, int, int], *, bits
     return math.ceil(channels * height * width * bits / 8)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Likeness:
+    """How close two pictures are.
+
+    Attributes:
+        psnr: In dB; infinite if they are equal.
+        ssim: 1 if equal.
+        lpips: VGG16; None where its weights are not on disk.
+    """
+
+    psnr: float
+    ssim: float
+    lpips: float | None
+
+
+@torch.no_grad()
+def likeness(first: Image.Image, second: Image.Image) -> Likeness:
+    """Measure two RGB pictures of one size against each other.
+
+    Raises:
+        ShapeError: If the sizes differ, or are smaller than the window of SSIM, 11 pixels.
+        MissingDependencyError: If scikit-image is not installed.
+    """
+    x, x_hat = to_tensor(first), to_tensor(second)
+    return Likeness(psnr=psnr(x, x_hat).item(), ssim=ssim(x, x_hat).item(), lpips=_lpips(x, x_hat))
+
+
 def _lpips(x: Tensor, x_hat: Tensor) -> float | None:
     network = _lpips_network()
     return None if network is None else network(x, x_hat).mean().item()

@@ -13,6 +13,8 @@ from ldm_lab.probes.guidance import GuidanceStep, clipped_share, decompose_guida
 from ldm_lab.sampling import ConditionSchedule, Guidance
 from ldm_lab.tasks import Pipeline, Run, task_named
 
+PIXEL_LIMIT = 1.1  # white grounds come out a little beyond 1, and nobody sees it
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GuidedViews:
@@ -24,7 +26,7 @@ class GuidedViews:
         guided: The same under guidance of a scale.
         difference: Root mean square over channels of the difference between both eps. (h, w)
         clipped_latent: Share of the guided z_0 that lies where latents hardly ever are, see ``PRIOR_LIMIT``.
-        clipped_pixels: Share of the guided picture's values beyond black and white, which a picture cannot show.
+        clipped_pixels: Share of the guided picture's values clearly beyond black and white, see ``PIXEL_LIMIT``.
     """
 
     negative: Image.Image
@@ -83,7 +85,7 @@ def view_guidance(
         guided=guided,
         difference=apart.difference()[image].square().mean(0).sqrt(),
         clipped_latent=clipped_share(z_0[2:]).item(),
-        clipped_pixels=clipped_share(x[2:], limit=1.0).item(),
+        clipped_pixels=clipped_share(x[2:], limit=PIXEL_LIMIT).item(),
     )
 
 

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.blink import Blink
     from ldm_lab.widgets.box_pad import BoxPad
     from ldm_lab.widgets.browser_view import BrowserView
+    from ldm_lab.widgets.cell_grid import CellGrid
     from ldm_lab.widgets.compare_panel import RunComparePanel
     from ldm_lab.widgets.compression_panel import CompressionPanel
     from ldm_lab.widgets.curve_pad import CurvePad
     from ldm_lab.widgets.drop_zone import DropZone
     from ldm_lab.widgets.form import SettingsForm
     from ldm_lab.widgets.generate_panel import GeneratePanel
+    from ldm_lab.widgets.grid_panel import GridPanel
     from ldm_lab.widgets.guidance_panel import GuidancePanel
     from ldm_lab.widgets.inpaint_panel import InpaintPanel
     from ldm_lab.widgets.inspector_panel import LatentInspectorPanel
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.panel import Panel
     from ldm_lab.widgets.picture_row import PictureRow
     from ldm_lab.widgets.pictures import CompareSlider, FrameView, Scrubber
+    from ldm_lab.widgets.rewind_panel import RewindPanel
+    from ldm_lab.widgets.run_tree_view import RunTreeView
     from ldm_lab.widgets.status_line import StatusLine
     from ldm_lab.widgets.trajectory_panel import TrajectoryPanel
     from ldm_lab.widgets.watch import Watch
@@ -35,12 +39,14 @@ __all__ = [
     "Blink",
     "BoxPad",
     "BrowserView",
+    "CellGrid",
     "CompareSlider",
     "CompressionPanel",
     "CurvePad",
     "DropZone",
     "FrameView",
     "GeneratePanel",
+    "GridPanel",
     "GuidancePanel",
     "InpaintPanel",
     "LatentInspectorPanel",
@@ -51,7 +57,9 @@ __all__ = [
     "Microscope",
     "Panel",
     "PictureRow",
+    "RewindPanel",
     "RunComparePanel",
+    "RunTreeView",
     "Scrubber",
     "SettingsForm",
     "StatusLine",
@@ -63,12 +71,14 @@ _HOMES = {
     "Blink": "blink",
     "BoxPad": "box_pad",
     "BrowserView": "browser_view",
+    "CellGrid": "cell_grid",
     "CompareSlider": "pictures",
     "CompressionPanel": "compression_panel",
     "CurvePad": "curve_pad",
     "DropZone": "drop_zone",
     "FrameView": "pictures",
     "GeneratePanel": "generate_panel",
+    "GridPanel": "grid_panel",
     "GuidancePanel": "guidance_panel",
     "InpaintPanel": "inpaint_panel",
     "LatentInspectorPanel": "inspector_panel",
@@ -80,6 +90,8 @@ _HOMES = {
     "Panel": "panel",
     "PictureRow": "picture_row",
     "RunComparePanel": "compare_panel",
+    "RewindPanel": "rewind_panel",
+    "RunTreeView": "run_tree_view",
     "Scrubber": "pictures",
     "SettingsForm": "form",
     "StatusLine": "status_line",

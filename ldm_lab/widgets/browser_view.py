@@ -37,13 +37,15 @@ class BrowserView(anywidget.AnyWidget):
         self._deliveries: dict[str, tuple[dict[str, Any], list[bytes]]] = {}
         self.on_msg(self._receive)
 
-    def deliver(self, topic: str, buffers: Sequence[bytes] = (), **content: Any) -> None:
+    def deliver(self, topic: str, buffers: Sequence[bytes] = (), *, key: str | None = None, **content: Any) -> None:
         """Hand bytes to every view that is open, and to those that open later; the newest of a topic counts.
+
+        With keys, the newest of each key counts, for topics that are told of many things.
 
         In JavaScript, ``receive(model, { topic: (content, buffers) => … })`` takes them.
         """
-        self._deliveries[topic] = ({"topic": topic, **content}, list(buffers))
-        self.send(*self._deliveries[topic])
+        message = self._deliveries[key or topic] = ({"topic": topic, **content}, list(buffers))
+        self.send(*message)
 
     def withdraw(self, topic: str) -> None:
         """Forget what was delivered; views that are open keep it until they are told something else."""

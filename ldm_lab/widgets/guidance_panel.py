@@ -36,6 +36,7 @@ FIELDS = (
     "guidance_outside",
 )
 MAX_TRIED = 20.0
+COLUMNS = "repeat(auto-fill, minmax(min(100%, 24em), 1fr))"  # wider than a form's, for the sliders
 
 
 class GuidancePanel(Panel):
@@ -142,7 +143,8 @@ class GuidancePanel(Panel):
         self.views.show(_stated(views) | {f"difference of eps, lightest {limit:.2g}": heat})
         self.clipped.value = (
             f'<p class="ldm-note">At scale {self.scale.value:g}, {views.clipped_latent:.1%} of the numbers of z_0 lie '
-            f"beyond 4 standard deviations, and {views.clipped_pixels:.1%} of the picture beyond black or white.</p>"
+            f"beyond 4 standard deviations, and {views.clipped_pixels:.1%} of the picture clearly beyond black or "
+            "white.</p>"
         )
 
     def _draw_norms(self) -> None:
@@ -162,7 +164,7 @@ class GuidancePanel(Panel):
     def _build_controls(self) -> None:
         self._make = ipywidgets.Button(description="Make", icon="play", button_style="primary")
         self._stop = ipywidgets.Button(description="Stop", icon="stop", disabled=True, tooltip="Ends within one step.")
-        wide = {"style": {"description_width": "7em"}, "layout": {"width": "auto", "flex": "1 1 16em"}}
+        wide = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
         self.step = ipywidgets.IntSlider(description="Step", min=0, max=0, disabled=True, **wide)
         self.scale = ipywidgets.FloatSlider(
             description="Scale to try", min=0.0, max=MAX_TRIED, step=0.5, continuous_update=False, **wide
@@ -185,15 +187,15 @@ class GuidancePanel(Panel):
 
     def _arrange(self) -> None:
         row = {"flex_flow": "row wrap", "grid_gap": "10px 20px", "align_items": "flex-start"}
-        asked = ipywidgets.VBox(
-            [self.form.widget, ipywidgets.HBox([self._make, self._stop])], layout={"flex": "1 1 26em"}
+        self.form.widget.layout.grid_template_columns = COLUMNS
+        seen = ipywidgets.VBox([self.view], layout={"flex": "0 1 256px", "min_width": "12em"})
+        looked_at = ipywidgets.VBox(
+            [self.step, self.scale, self.views, self.clipped], layout={"flex": "1 1 24em", "min_width": "0"}
         )
-        seen = ipywidgets.Box([self.view], layout={"flex": "0 1 256px", "min_width": "12em"})
         self.lay_out(
-            ipywidgets.HBox([asked, seen], layout=row),
-            ipywidgets.HBox([self.step, self.scale], layout={"flex_flow": "row wrap"}),
-            self.views,
-            self.clipped,
+            self.form.widget,
+            ipywidgets.HBox([self._make, self._stop]),
+            ipywidgets.HBox([seen, looked_at], layout=row),
             self.plot,
         )
 

@@ -1,7 +1,7 @@
 // A curve over the way from noise to image, drawn by its points: drag them, or move them by arrow keys.
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, MARGIN] = [600, 150, 26];
+const [WIDTH, HEIGHT, MARGIN] = [600, 150, 34];
 const SNAP = [0.02, 0.5]; // of places and of values, also the step of the arrow keys
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
@@ -98,8 +98,8 @@ function render({ model, el }) {
       shape("path", { class: "ldm-curve-one", d: `M${xOf(0)} ${yOf(1)} H${xOf(1)}` }),
       text(xOf(0), HEIGHT - 8, "noise", "start"),
       text(xOf(1), HEIGHT - 8, "image", "end"),
-      text(MARGIN - 5, yOf(top()) + 4, String(top()), "end"),
-      text(MARGIN - 5, yOf(1) + 4, "1", "end"),
+      text(MARGIN - 12, yOf(top()) + 4, String(top()), "end"),
+      text(MARGIN - 12, yOf(1) + 4, "1", "end"),
       shape("polyline", { class: points.length ? "ldm-curve-line" : "ldm-curve-line ldm-curve-constant", points: line }),
       ...points.map(handle),
     );

@@ -1,0 +1,145 @@
+import pytest
+
+from ldm_lab.core.errors import RequestError
+from ldm_lab.tasks import TextToImageSettings
+from ldm_lab.widgets import GridPanel
+
+TIMEOUT_SEC = 120
+SETTINGS = TextToImageSettings.of(
+    prompt="a red circle", num_steps=2, sampler="ddim", guidance_scale=3.0, seeds=[1], width=16, height=16
+)
+AXES = (("num_steps", "1, 2"), ("guidance_scale", "1, 3"))
+
+
+@pytest.fixture
+def panel(session, tmp_path):
+    with GridPanel(session, settings=SETTINGS, axes=AXES, folder=tmp_path / "cells") as panel:
+        yield panel
+
+
+@pytest.fixture
+def made(panel):
+    panel.make()
+    assert panel.wait(TIMEOUT_SEC)
+    return panel
+
+
+def states(panel):
+    messages = panel.view._deliveries.values()
+    return {content["number"]: content["state"] for content, _ in messages if content["topic"] == "cell"}
+
+
+def test_every_cell_is_the_run_of_its_settings(made, session):
+    assert [cell.values for cell in made.grid.cells] == [(1, 1.0), (2, 1.0), (1, 3.0), (2, 3.0)]
+    for cell in made.grid.cells:
+        alone = session.submit(cell.settings).result()
+        assert cell.image.tobytes() == alone.images[0].tobytes()
+    assert states(made) == dict.fromkeys(range(4), "done")
+    assert made.status.text == "4 of 4 cells."
+    assert made.result is made.grid
+
+
+def test_the_same_grid_is_found_again_after_a_restart(made, session, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "submit", None)  # nothing may be computed
+    with GridPanel(session, settings=SETTINGS, axes=AXES, folder=tmp_path / "cells") as other:
+        other.make()
+        other.wait(TIMEOUT_SEC)
+        assert states(other) == dict.fromkeys(range(4), "found")
+        pairs = zip(other.grid.cells, made.grid.cells, strict=True)
+        assert all(one.image.tobytes() == two.image.tobytes() for one, two in pairs)
+
+
+def test_a_cell_that_fails_shows_why_and_the_others_go_on(panel):
+    panel.axes.rows[0][0].value, panel.axes.rows[0][1].value = "width", "16, 19, 32"
+    panel.make()
+    panel.wait(TIMEOUT_SEC)
+    assert [states(panel)[number] for number in range(3)] == ["done", "error", "done"]
+    assert "width is 19; it must be a multiple of" in panel.grid.cells[1].error
+    assert panel.status.text == "4 of 6 cells, 2 with an error."
+    assert panel.status.kind == "warning"
+
+
+def test_stop_keeps_the_cells_that_are_done(gated, tmp_path):
+    session, gate = gated
+    with GridPanel(session, settings=SETTINGS, axes=(("guidance_scale", "1, 2, 3"),), folder=tmp_path) as panel:
+        panel.make()
+        gate.wait_inside()
+        gate.let_pass(2)
+        gate.wait_inside(), gate.wait_inside()  # the second step of the first cell, the first of the second
+        panel.stop()
+        gate.let_pass(100)
+        panel.wait(TIMEOUT_SEC)
+        assert states(panel) == {0: "done", 1: "stopped", 2: "stopped"}
+        assert panel.grid.cells[0].image is not None
+        assert len(list(tmp_path.glob("*.png"))) == 1
+
+
+def test_one_cell_is_made_again(made):
+    before = made.grid.cells[2]
+    made.make_again(2).wait(TIMEOUT_SEC)
+    assert made.grid.cells[2] is not before
+    assert made.grid.cells[2].image.tobytes() == before.image.tobytes()
+    with pytest.raises(RequestError, match="there is no such cell yet"):
+        made.make_again(9)
+
+
+def test_a_chosen_cell_shows_what_made_it(made):
+    made.view.set_state({"chosen": 3})
+    assert made.shown.still.startswith(b"\x89PNG")
+    assert "num steps: 2" in made.facts.value
+
+
+def test_a_chosen_cell_opens_in_another_panel(made, open_widgets):
+    made.view.chosen = 1
+    opened = made.open("Generate")
+    assert opened.form.read().num_steps == 2
+    other = made.open("Guidance Lab")
+    assert opened.is_closed
+    made.close()
+    assert other.is_closed
+
+
+def test_the_time_is_estimated_before_the_start(panel):
+    panel.estimate()
+    panel.wait(TIMEOUT_SEC)
+    assert "4 cells, about " in panel.expected.value
+
+
+def test_it_is_exported(made, tmp_path):
+    made._folder.value = str(tmp_path / "out")
+    made._say_export()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["grid-0.png", "grid.csv", "grid.html"]
+    assert made.status.text.startswith("Written: ")
+
+
+def test_what_is_not_accepted_becomes_a_sentence(panel):
+    panel.axes.rows[0][1].value = "1, many"
+    with pytest.raises(RequestError):
+        panel.guarded(panel.make)()
+    assert panel.status.text == "num_steps takes whole numbers, and 'many' is none"
+    for name, _ in panel.axes.rows:
+        name.value = ""
+    with pytest.raises(RequestError, match="the grid has no axis"):
+        panel.make()
+
+
+def test_the_code_makes_the_same_cells(made, session, monkeypatch):
+    monkeypatch.setattr("ldm_lab.api.load", lambda name: session.model)
+    monkeypatch.delattr("ldm_lab.load", raising=False)
+    names = {}
+    exec(made.code(), names)
+    assert names["grid"].sheet().tobytes() == made.picture().tobytes()
+
+
+def test_views_that_open_later_get_all_cells(made, monkeypatch):
+    sent = []
+    monkeypatch.setattr(made.view, "send", lambda content, buffers=None: sent.append(content["topic"]))
+    made.view._handle_custom_msg({"topic": "ready"}, [])
+    assert sent == ["grid", *["cell"] * 4]
+
+
+def test_closed_panels_leave_nothing_behind(session, open_widgets):
+    before = open_widgets()
+    for _ in range(5):
+        GridPanel(session, settings=SETTINGS).close()
+    assert open_widgets() == before
