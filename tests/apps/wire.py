@@ -12,7 +12,11 @@ TIMEOUT_SEC = 120
 class Answer:
     status: int
     headers: dict[str, str]
-    text: str
+    content: bytes
+
+    @property
+    def text(self):
+        return self.content.decode("utf-8", "replace")
 
 
 def send(url, method, path, body=None, headers=None):
@@ -26,7 +30,7 @@ def send(url, method, path, body=None, headers=None):
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         response = connection.getresponse()
-        return Answer(response.status, dict(response.getheaders()), response.read().decode("utf-8", "replace"))
+        return Answer(response.status, dict(response.getheaders()), response.read())
     finally:
         connection.close()
 
