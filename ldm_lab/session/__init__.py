@@ -1,8 +1,8 @@
 """The engine under notebook, web page and scripts: jobs, events, previews, runs that branch. It knows no interface."""
 
-from ldm_lab.session.branch_code import python_of_run
+from ldm_lab.session.branch_code import python_of_branch, python_of_run
 from ldm_lab.session.code import given_values, lines_that_make, python_of, spell_call
-from ldm_lab.session.compare import check_made_by, count_common_steps, diff_settings
+from ldm_lab.session.compare import are_identical, check_made_by, count_common_steps, diff_settings
 from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Started, Stepped, Stopped
 from ldm_lab.session.grid import Axis, CellStore, axis_names, cells_of
 from ldm_lab.session.job import Job
@@ -24,6 +24,7 @@ __all__ = [
     "Started",
     "Stepped",
     "Stopped",
+    "are_identical",
     "axis_names",
     "cells_of",
     "check_made_by",
@@ -33,6 +34,7 @@ __all__ = [
     "linear_preview_of",
     "lines_that_make",
     "python_of",
+    "python_of_branch",
     "python_of_run",
     "spell_call",
 ]

@@ -1,11 +1,13 @@
 """The Python of a run and of those that it left: every edit and every change, as lines that make it again."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ldm_lab.core.config import JsonForm
 from ldm_lab.session.code import given_values, spell_call
-from ldm_lab.tasks import Branch, LatentEdit, Recipe, Run
+from ldm_lab.tasks import Branch, LatentEdit, Recipe, Run, TaskSettings
 
 
 def python_of_run(run: Run, *, model: str) -> str:
@@ -16,9 +18,23 @@ def python_of_run(run: Run, *, model: str) -> str:
         model: What ``lab.load`` takes.
     """
     if run.branch is not None:
-        return f"{python_of_run(run.branch.parent, model=model)}\n{_leave(run, run.branch)}"
+        return python_of_branch(run.settings, run.branch, model=model, stop=_stop_of(run))
     call = spell_call(f"model.{run.settings.task}", given_values(run.settings) | _stop_of(run))
     return f"import ldm_lab as lab\n\nmodel = lab.load({model!r})\nrun = {call}"
+
+
+def python_of_branch(
+    settings: TaskSettings, branch: Branch, *, model: str, stop: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """Lines that make the run that a branch leaves, and then the branch, whether it was made before or not.
+
+    Args:
+        settings: Of the branch.
+        branch: Where it leaves, and the edits.
+        model: What ``lab.load`` takes.
+        stop: How the walk is stopped, as arguments of ``carry_out``.
+    """
+    return f"{python_of_run(branch.parent, model=model)}\n{_leave(settings, branch, stop)}"
 
 
 class _Spelled(str):
@@ -28,9 +44,9 @@ class _Spelled(str):
         return str(self)
 
 
-def _leave(run: Run, branch: Branch) -> str:
+def _leave(asked: TaskSettings, branch: Branch, stop: Mapping[str, Any]) -> str:
     """Lines that leave the run that is called ``run``, and call the new one so."""
-    changes = _changes(run, branch.parent)
+    changes = _changes(branch.parent.settings, asked)
     settings = spell_call("dataclasses.replace", {"run.settings": None} | changes) if changes else "run.settings"
     settings = settings.replace("run.settings=None", "run.settings")
     place = {"parent": _Spelled("run"), "step": branch.step}
@@ -38,7 +54,7 @@ def _leave(run: Run, branch: Branch) -> str:
         place["recipe"] = _spell_recipe(branch.recipe)
     call = spell_call(
         "model.carry_out",
-        {"settings": _Spelled(settings), "branch": _Spelled(spell_call("Branch", place))} | _stop_of(run),
+        {"settings": _Spelled(settings), "branch": _Spelled(spell_call("Branch", place)), **stop},
     )
     imports = ["import dataclasses"] if changes else []
     return "\n".join(
@@ -46,9 +62,9 @@ def _leave(run: Run, branch: Branch) -> str:
     )
 
 
-def _changes(run: Run, parent: Run) -> dict[str, Any]:
-    names = [field.name for field in dataclasses.fields(run.settings)]
-    pairs = {name: (getattr(parent.settings, name), getattr(run.settings, name)) for name in names}
+def _changes(before: TaskSettings, after: TaskSettings) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(after)]
+    pairs = {name: (getattr(before, name), getattr(after, name)) for name in names}
     return {name: new for name, (old, new) in pairs.items() if new != old}
 
 

@@ -30,6 +30,15 @@ def count_common_steps(first: Run, second: Run) -> int:
     return same
 
 
+def are_identical(first: Run, second: Run) -> bool:
+    """Whether two runs took the same steps and made the same images, bit for bit."""
+    count = len(first.trajectory)
+    if count != len(second.trajectory) or len(first.images) != len(second.images):
+        return False
+    pairs = zip(first.images, second.images, strict=True)
+    return count_common_steps(first, second) == count and all(one.tobytes() == two.tobytes() for one, two in pairs)
+
+
 def check_made_by(run: Run, model: Pipeline) -> None:
     """Refuse to explain a run by another model than the one that made it.
 

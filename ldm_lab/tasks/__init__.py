@@ -1,8 +1,10 @@
 """What people want of a model: one settings class and one function a task, and the run that comes of it."""
 
+from ldm_lab.tasks.blend import BlendSettings
 from ldm_lab.tasks.branch import Branch, check_changes
 from ldm_lab.tasks.catalogue import TASKS, Task, task_named
 from ldm_lab.tasks.class_label import ClassToImageSettings
+from ldm_lab.tasks.edit_preview import EditPreview, preview_edit
 from ldm_lab.tasks.flow import Undertaking, carry_out, prepare, stream
 from ldm_lab.tasks.image_guiding import ImageGuidingSettings
 from ldm_lab.tasks.image_to_image import ImageToImageSettings
@@ -44,10 +46,12 @@ __all__ = [
     "TASKS",
     "AddNoise",
     "Adjust",
+    "BlendSettings",
     "Branch",
     "BranchRecord",
     "ClassToImageSettings",
     "Copy",
+    "EditPreview",
     "Environment",
     "GuidedSettings",
     "ImageGuidingSettings",
@@ -88,6 +92,7 @@ __all__ = [
     "carry_out",
     "check_changes",
     "prepare",
+    "preview_edit",
     "stream",
     "task_named",
 ]
