@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from ldm_lab.core.layout import LayoutObject
+from ldm_lab.tasks.latent_edits import PastedLatent
 from ldm_lab.tasks.picture_input import Picture
 
 
@@ -48,7 +49,7 @@ def _typed(hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         options = [_typed(option) for option in typing.get_args(hint)]
         return typing.Union[tuple(options)]  # noqa: UP007 (made at run time)
-    if hint == tuple[LayoutObject, ...]:
+    if hint in (tuple[LayoutObject, ...], tuple[PastedLatent, ...]):
         return tuple[str, ...]
     return Path if isinstance(hint, type) and issubclass(hint, Picture) else hint
 

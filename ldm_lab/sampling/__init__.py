@@ -15,7 +15,7 @@ from ldm_lab.sampling.guidance import (
     guide,
 )
 from ldm_lab.sampling.image_guidance import ImageGuidance, half_squared_error
-from ldm_lab.sampling.interpolation import slerp, slerp_conditions, vary
+from ldm_lab.sampling.interpolation import circle, lerp, slerp, slerp_conditions, vary
 from ldm_lab.sampling.inversion import invert_steps
 from ldm_lab.sampling.latent_snr import Rescaled, latent_snr
 from ldm_lab.sampling.masked import Resampling
@@ -45,6 +45,7 @@ __all__ = [
     "check_curve",
     "check_num_steps",
     "check_seeds",
+    "circle",
     "edit_steps",
     "edit_walk",
     "exact_outputs",
@@ -53,6 +54,7 @@ __all__ = [
     "invert_steps",
     "is_exact",
     "latent_snr",
+    "lerp",
     "make_scheduler",
     "sample_steps",
     "slerp",

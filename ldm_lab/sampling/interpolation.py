@@ -46,6 +46,35 @@ def slerp(first: Tensor, second: Tensor, share: float, *, axes: Sequence[int] | 
     return weights[0] * first + weights[1] * second
 
 
+def lerp(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Go along the straight line. In the middle between two draws of noise it is shorter by the root of 2.
+
+    Args:
+        first: (B, ...)
+        second: Of the same shape.
+        share: From 0 to 1.
+
+    Raises:
+        RequestError: If ``share`` is not from 0 to 1.
+    """
+    _check_share("share", share)
+    return torch.lerp(first, second, share)
+
+
+def circle(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Go once around: cos(2 pi share) first + sin(2 pi share) second; a quarter of the way is ``second``.
+
+    Draws of noise are nearly orthogonal and of nearly one length, so that every point is as long as noise; half of the
+    way is the first draw with its sign turned.
+
+    Raises:
+        RequestError: If ``share`` is not from 0 to 1.
+    """
+    _check_share("share", share)
+    angle = 2.0 * math.pi * share
+    return math.cos(angle) * first + math.sin(angle) * second
+
+
 def slerp_conditions(first: Conditioning, second: Conditioning, share: float) -> Conditioning:
     """``slerp`` of every token, every vector, and every map as a whole.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ldm_lab.core.errors import RequestError
 from ldm_lab.model import LatentDiffusion
+from ldm_lab.tasks.blend import BlendSettings, blend
 from ldm_lab.tasks.class_label import ClassToImageSettings, class_to_image
 from ldm_lab.tasks.image_guiding import ImageGuidingSettings, image_guiding
 from ldm_lab.tasks.image_to_image import ImageToImageSettings, image_to_image
@@ -60,6 +61,7 @@ TASKS: dict[str, Task] = {
         ),
         Task(VariationSettings, variation, TEXT.shipped, 'model.variation(of_seed=7, prompt="a star", seeds=[1, 2])'),
         Task(InterpolationSettings, interpolation, TEXT.shipped, 'model.interpolation(prompt="a star", seeds=[3, 4])'),
+        Task(BlendSettings, blend, TEXT.shipped, 'model.blend(prompt="a star", seeds=[3, 4], across=0.5)'),
         Task(InversionSettings, inversion, TEXT.shipped, 'model.inversion("in.png", prompt="a red circle")'),
         Task(ImageGuidingSettings, image_guiding, UNCONDITIONAL.shipped, 'model.image_guiding("small.png")'),
         Task(LargeImageSettings, large_image, UNCONDITIONAL.shipped, "model.large_image(width=256, height=128)"),

@@ -119,6 +119,10 @@ class Pipeline:
         """Make frames between two images, of seeds or pictures; see ``InterpolationSettings``."""
         return self.run("interpolation", **settings)
 
+    def blend(self, **settings: Any) -> Run:
+        """Make an image between anchors, of seeds and sentences; see ``BlendSettings``."""
+        return self.run("blend", **settings)
+
     def image_guiding(self, image: PictureSource, **settings: Any) -> Run:
         """Make images of which a picture is the small copy; see ``ImageGuidingSettings``."""
         return self.run("image_guiding", image=image, **settings)

@@ -29,6 +29,7 @@ ASKED = {
     "image_to_image": ("tiny_model", {"image": PICTURE, "prompt": "a star"}),
     "variation": ("class_model", {"of_seed": 3, "label": 1}),
     "interpolation": ("tiny_model", {"prompt": "a star", "num_frames": 3}),
+    "blend": ("tiny_model", {"prompts": ["a star", "a circle"], "noises": [], "across": 0.3}),
     "inversion": ("tiny_model", {"image": PICTURE}),
     "image_guiding": ("unconditional_model", {"image": PICTURE, "guide_scale": 0.01}),
     "large_image": ("unconditional_model", {"width": 32, "patch_size": 16}),
@@ -93,15 +94,13 @@ def limits():
             if low is None:
                 continue
             beyond = [low - 1, high + 1, math.nan] if "float" in str(hints[field.name]) else [low - 1, high + 1]
-            is_tuple = "tuple" in str(hints[field.name])
-            yield from (
-                pytest.param(name, field.name, bad, is_tuple, id=f"{name}-{field.name}-{bad}") for bad in beyond
-            )
+            length = 4 if field.name == "guidance_box" else 2 if "tuple" in str(hints[field.name]) else None
+            yield from (pytest.param(name, field.name, bad, length, id=f"{name}-{field.name}-{bad}") for bad in beyond)
 
 
-@pytest.mark.parametrize(("task", "field", "bad", "is_tuple"), [*limits()])
-def test_a_number_out_of_range_is_named_with_its_range(task, field, bad, is_tuple):
-    given = ASKED[task][1] | {field: (bad, bad) if is_tuple else bad}
+@pytest.mark.parametrize(("task", "field", "bad", "length"), [*limits()])
+def test_a_number_out_of_range_is_named_with_its_range(task, field, bad, length):
+    given = ASKED[task][1] | {field: bad if length is None else (bad,) * length}
     with pytest.raises(RequestError, match=rf"^{field} is {bad}; it must be (from|a finite number)"):
         TASKS[task].settings.of(**given)
 
