@@ -38,6 +38,7 @@ from ldm_lab.probes.latents import (
 from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
 from ldm_lab.probes.run_guidance import GuidedViews, take_apart, view_guidance
 from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
+from ldm_lab.probes.samples import Samples, gather_samples
 from ldm_lab.probes.spectrum import RadialSpectrum, radial_power_spectrum
 from ldm_lab.probes.walk import WalkMeasures, measure_walk
 from ldm_lab.probes.word_attention import WordAttention, WordWalk, walk_words, word_attention
@@ -62,6 +63,7 @@ __all__ = [
     "RadialSpectrum",
     "Rearrangement",
     "SampleMap",
+    "Samples",
     "WalkMeasures",
     "Word",
     "WordAttention",
@@ -73,6 +75,7 @@ __all__ = [
     "decode_codes",
     "decoder_margin",
     "decompose_guidance",
+    "gather_samples",
     "gradient_influence",
     "heat_map_of",
     "heat_maps",

@@ -7,6 +7,7 @@ from ldm_lab.viz.figures import curves, histogram, png_of, scatter
 from ldm_lab.viz.latents import channel_images, channel_limits, principal_colors
 from ldm_lab.viz.planes import Planes, planes
 from ldm_lab.viz.sprites import Sprites, kept_indices, sprites
+from ldm_lab.viz.thumbnails import thumbnails
 from ldm_lab.viz.walks import predicted_frames, walk_frames
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "scatter",
     "shares",
     "sprites",
+    "thumbnails",
     "walk_frames",
 ]

@@ -1,5 +1,6 @@
 """Run Compare: two images of two runs, what was asked differently, and how far their walks went together."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -236,11 +237,10 @@ class RunComparePanel(Panel):
 
     def _table(self, found: Comparison) -> str:
         """Figures and settings, as HTML."""
-        rows = [("", "A", "B"), *((name, *map(_shortened, pair)) for name, pair in found.settings.items())]
-        head, *body = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-        asked = f"<table>{_row(head.replace('td>', 'th>'))}{''.join(map(_row, body))}</table>"
-        same = '<p class="ldm-note">Nothing was asked differently.</p>'
-        return f"<p>{escape(_figures(found.distance))}</p>{asked if body else same}"
+        rows = [_row(name, *map(_shortened, pair)) for name, pair in found.settings.items()]
+        asked = f"<table>{_row('', 'A', 'B', cell='th')}{''.join(rows)}</table>"
+        same = '<div class="ldm-note">Nothing was asked differently.</div>'
+        return f"<div>{escape(_figures(found.distance))}</div>{asked if rows else same}"
 
 
 def _maps(found: Comparison) -> dict[str, Image.Image]:
@@ -255,12 +255,14 @@ def _figures(distance: PictureDistance) -> str:
     figures = [f"PSNR {distance.psnr:.2f} dB"]
     figures += [] if distance.ssim is None else [f"SSIM {distance.ssim:.4f}"]
     figures += [] if distance.lpips is None else [f"LPIPS {distance.lpips:.4f}"]
-    absent = [f"not measured: {reason.partition(';')[0]}" for reason in distance.missing]
+    absent = [f"not measured: {re.split('[,;]', reason)[0]}" for reason in distance.missing]
     return "; ".join([", ".join(figures), *absent])
 
 
-def _row(cells: str) -> str:
-    return f"<tr>{cells}</tr>"
+def _row(*texts: str, cell: str = "td") -> str:
+    style = "text-align:left;vertical-align:top;line-height:1.5;padding-right:1.5em"
+    cells = [f'<{cell} style="{style}">{escape(text)}</{cell}>' for text in texts]
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _shortened(value: Any) -> str:
