@@ -40,6 +40,35 @@ class Shot:
 
 
 PANELS: dict[str, Shot] = {
+    "rewind": Shot(
+        cells=(
+            "source = GeneratePanel(session)\nsource.seeds.set((2,))\njob = source.generate()",
+            """
+job.wait()
+from PIL import Image
+from ldm_lab.tasks import MaskPicture, Recipe
+panel = RewindPanel(session, source.run)
+panel.wait()
+panel.go_to(6)
+mask = Image.new("L", panel.pad.mask.size)
+mask.paste(255, (8, 2, 16, 12))
+panel.pad.show_mask(MaskPicture.from_image(mask))
+panel.add_edit()
+panel.walk_on()
+panel.wait()
+panel.choose(source.run)
+panel.changes.controls["prompt"].set("a large green square left of a small blue star on white")
+panel.walk_on()
+panel.wait()
+panel.go_to(4)
+panel.tools._tool.value = "Gain and shift"
+panel.tools._form.controls["gain"].set(2.0)
+panel.add_edit()
+panel
+""",
+        ),
+        ready="panel.wait() and len(panel.tree.runs) == 3",
+    ),
     "trajectory": Shot(
         cells=(
             "source = GeneratePanel(session)\njob = source.generate()",
@@ -67,6 +96,13 @@ PANELS: dict[str, Shot] = {
             "panel = GridPanel(session, axes=axes, folder=None)\npanel.estimate()\npanel.make()\npanel",
         ),
         ready="panel.wait(240) and panel.grid.num_done == 8 and setattr(panel.view, 'chosen', 6) is None",
+    ),
+    "walk": Shot(
+        cells=(
+            "panel = WalkPanel(session)\npanel.film()\npanel",
+            "panel.wait(240)\npanel.make()\npanel.measure()\npanel.directions.find()\npanel",
+        ),
+        ready="panel.wait(240) and panel.directions.found is not None",
     ),
     "guidance": Shot(
         cells=(

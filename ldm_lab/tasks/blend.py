@@ -22,6 +22,7 @@ from ldm_lab.tasks.settings import RANDOM_SEED
 from ldm_lab.tasks.weights import read_weights
 
 MAX_ANCHORS = 4
+PATHS = ("across", "down", "rim")
 WAYS = {"slerp": slerp, "lerp": lerp, "circle": circle}
 
 T = TypeVar("T")
@@ -102,6 +103,27 @@ def between(anchors: list[T], settings: BlendSettings, mix: Callable[[T, T, floa
     rows = [anchors[:2], anchors[2:]]
     ends = [mix(row[0], row[1], settings.across) if len(row) == 2 else row[0] for row in rows if row]
     return ends[0] if len(ends) == 1 else mix(ends[0], ends[1], settings.down)
+
+
+def places_on(path: str, settings: BlendSettings, count: int) -> list[BlendSettings]:
+    """Settings for the frames of a way over the plane.
+
+    Args:
+        path: "across" or "down", through the place that settings name, or "rim": a circle around the middle.
+        settings: The anchors.
+        count: Frames, at least 2.
+
+    Raises:
+        RequestError: If there is no such path, or there are too few frames.
+    """
+    if path not in PATHS or count < 2:
+        raise RequestError(f"path is {path!r:.40} with {count} frames; choose one of {', '.join(PATHS)} and 2 or more")
+    shares = [index / (count - 1) for index in range(count)]
+    if path == "rim":
+        angles = [2.0 * math.pi * share for share in shares]
+        places = [{"across": 0.5 - 0.5 * math.cos(angle), "down": 0.5 - 0.5 * math.sin(angle)} for angle in angles]
+        return [dataclasses.replace(settings, **place) for place in places]
+    return [dataclasses.replace(settings, **{path: share}) for share in shares]
 
 
 def _wishes(model: LatentDiffusion, settings: BlendSettings) -> tuple[Wish, list[Wish]]:

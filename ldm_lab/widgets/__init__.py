@@ -29,10 +29,14 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.panel import Panel
     from ldm_lab.widgets.picture_row import PictureRow
     from ldm_lab.widgets.pictures import CompareSlider, FrameView, Scrubber
+    from ldm_lab.widgets.puck_pad import PuckPad
     from ldm_lab.widgets.rewind_panel import RewindPanel
     from ldm_lab.widgets.run_tree_view import RunTreeView
+    from ldm_lab.widgets.sample_map_panel import SampleMapPanel
+    from ldm_lab.widgets.scatter import Scatter
     from ldm_lab.widgets.status_line import StatusLine
     from ldm_lab.widgets.trajectory_panel import TrajectoryPanel
+    from ldm_lab.widgets.walk_panel import WalkPanel
     from ldm_lab.widgets.watch import Watch
 
 __all__ = [
@@ -57,13 +61,17 @@ __all__ = [
     "Microscope",
     "Panel",
     "PictureRow",
+    "PuckPad",
     "RewindPanel",
     "RunComparePanel",
     "RunTreeView",
+    "SampleMapPanel",
+    "Scatter",
     "Scrubber",
     "SettingsForm",
     "StatusLine",
     "TrajectoryPanel",
+    "WalkPanel",
     "Watch",
 ]
 
@@ -89,13 +97,17 @@ _HOMES = {
     "Microscope": "microscope",
     "Panel": "panel",
     "PictureRow": "picture_row",
-    "RunComparePanel": "compare_panel",
+    "PuckPad": "puck_pad",
     "RewindPanel": "rewind_panel",
+    "RunComparePanel": "compare_panel",
     "RunTreeView": "run_tree_view",
+    "SampleMapPanel": "sample_map_panel",
+    "Scatter": "scatter",
     "Scrubber": "pictures",
     "SettingsForm": "form",
     "StatusLine": "status_line",
     "TrajectoryPanel": "trajectory_panel",
+    "WalkPanel": "walk_panel",
     "Watch": "watch",
 }
 

@@ -5,7 +5,7 @@ from ldm_lab.core.errors import RequestError
 from ldm_lab.core.seeding import sample_noise
 from ldm_lab.sampling import circle, slerp
 from ldm_lab.tasks import BlendSettings, PastedLatent, Pipeline
-from ldm_lab.tasks.blend import blended_noise
+from ldm_lab.tasks.blend import blended_noise, places_on
 
 SHAPE = (3, 8, 8)
 COMMON = {"num_steps": 2, "sampler": "ddim", "guidance_scale": 2.0}
@@ -94,3 +94,19 @@ def test_what_makes_no_blend_is_refused(values, sentence):
 def test_noise_of_another_shape_is_refused():
     with pytest.raises(RequestError, match=r"the noise of a picture has shape \(3, 4, 4\); images of this size need"):
         at(seeds=[1], noises=[PastedLatent.of(torch.zeros(3, 4, 4))])
+
+
+def test_a_path_is_a_row_of_settings():
+    settings = BlendSettings.of(seeds=[1, 2, 3, 4], across=0.2, down=0.7)
+    across = places_on("across", settings, 3)
+    assert [(place.across, place.down) for place in across] == [(0.0, 0.7), (0.5, 0.7), (1.0, 0.7)]
+    rim = places_on("rim", settings, 5)
+    assert [(round(place.across, 6), round(place.down, 6)) for place in rim] == [
+        (0.0, 0.5),
+        (0.5, 0.0),
+        (1.0, 0.5),
+        (0.5, 1.0),
+        (0.0, 0.5),
+    ]
+    with pytest.raises(RequestError, match="path is 'spiral' with 5 frames; choose one of across, down, rim"):
+        places_on("spiral", settings, 5)

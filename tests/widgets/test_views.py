@@ -4,10 +4,20 @@ import pytest
 from PIL import Image
 
 from ldm_lab.viz import sprites
-from ldm_lab.widgets import BrowserView, CellGrid, CompareSlider, CurvePad, FrameView, PictureRow, Scrubber, StatusLine
+from ldm_lab.widgets import (
+    BrowserView,
+    CellGrid,
+    CompareSlider,
+    CurvePad,
+    FrameView,
+    PictureRow,
+    PuckPad,
+    Scrubber,
+    StatusLine,
+)
 from ldm_lab.widgets.browser_view import script, synced_bytes
 
-VIEWS = [CellGrid, CompareSlider, CurvePad, FrameView, PictureRow, Scrubber, StatusLine]
+VIEWS = [CellGrid, CompareSlider, CurvePad, FrameView, PictureRow, PuckPad, Scrubber, StatusLine]
 
 
 class Sent(list):
