@@ -61,6 +61,15 @@ def test_a_first_stage_of_emoji_is_judged_on_those_held_out(tiny_emoji_folder, t
     assert "read by rules" not in printed
 
 
+@pytest.mark.parametrize("name", ["emoji-kl", "emoji-text"])
+def test_without_their_files_emoji_cannot_be_judged(tiny_emoji_folder, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setenv("LDM_LAB_EMOJI", str(tmp_path))
+    assert cli.main(["evaluate", str(tiny_emoji_folder.parent / name)]) == 2
+    error = capsys.readouterr().err
+    assert f"the emoji need {tmp_path / 'NotoColorEmoji.ttf'}" in error
+    assert "fonts-noto-color-emoji" in error
+
+
 def test_a_first_stage_is_judged_by_its_reconstructions(tiny_folder, tmp_path, capsys):
     folder = tiny_folder.parent / "tiny-kl"
     assert cli.main(["evaluate", str(folder), "--num", "4", "--output", str(tmp_path)]) == 0
