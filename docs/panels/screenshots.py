@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.browser.jupyter import Notebook, chromium, jupyter_lab
+from tests.browser.jupyter import RUN_MSEC, Notebook, chromium, jupyter_lab
 
 FOLDER = Path(__file__).parent
 WIDTHS = (1280, 900)
@@ -31,13 +31,31 @@ class Shot:
     Attributes:
         cells: Python after ``SETUP``; the value of the last one is the panel.
         ready: A Python expression that is true when there is something to see.
+        visible: A CSS selector of something that is there when the browser has drawn what was delivered.
         prepare: JavaScript that is carried out in the page before the picture is taken, such as a click.
     """
 
     cells: tuple[str, ...]
     ready: str = "True"
+    visible: str = ".ldm-panel"
     prepare: str = ""
 
+
+# What a pointer does that lassoes a part of the map, and then rests on a sample.
+SELECT_IN_SCATTER = """
+    const map = document.querySelector(".ldm-scatter-map");
+    map.setPointerCapture = () => {};
+    const box = map.getBoundingClientRect();
+    const send = (kind, [x, y]) => map.dispatchEvent(new PointerEvent(kind, {
+        clientX: box.left + x * box.width, clientY: box.top + y * box.height, pointerId: 1 }));
+    const lasso = [[0.2, 0.5], [0.4, 0.45], [0.45, 0.7], [0.3, 0.8], [0.2, 0.7]];
+    [...document.querySelectorAll(".ldm-scatter-bar button")][0].click();
+    send("pointerdown", lasso[0]);
+    lasso.forEach((place) => send("pointermove", place));
+    send("pointerup", lasso[0]);
+    [...document.querySelectorAll(".ldm-scatter-bar button")][0].click();
+    send("pointermove", [0.5, 0.5]);
+"""
 
 PANELS: dict[str, Shot] = {
     "rewind": Shot(
@@ -118,6 +136,7 @@ panel
             "panel.wait(); panel.record(); panel.wait(); panel.measure(8, 5)\npanel.wait()",
         ),
         ready="panel.wait(60)",
+        visible=".ldm-micro-word",
         prepare=(
             "[...document.querySelectorAll('.ldm-micro-word button')]"
             ".find((one) => one.textContent === 'circle').click()"
@@ -130,6 +149,7 @@ panel
             "panel.form.controls['gains'].set((1.0, 1.0, 0.0, 1.0))",
         ),
         ready="panel.wait(60)",
+        visible=".ldm-latent-tile",
     ),
     "inspector-broken": Shot(
         cells=(
@@ -137,6 +157,7 @@ panel
             "z[1, 3:5, 4:9] = float('nan')\npanel = LatentInspectorPanel(session, z)\npanel",
         ),
         ready="panel.wait(60)",
+        visible=".ldm-latent-tile",
     ),
     "compare": Shot(
         cells=(
@@ -149,6 +170,19 @@ panel
             "panel = RunComparePanel(session, [first, second])\npanel",
         ),
         ready="panel.wait(60)",
+        visible=".ldm-blink-stage",
+    ),
+    "sample-map": Shot(
+        cells=(
+            "from ldm_lab.data.shape_scenes import ShapeScenes\n"
+            "from ldm_lab.core.images import to_pil\n"
+            "pictures = to_pil(ShapeScenes().images(range(300)))",
+            "panel = SampleMapPanel(session, pictures)\npanel",
+            "panel.wait(); panel.ask(0.15, 0.3)",
+        ),
+        ready="panel.wait(60)",
+        visible=".ldm-scatter-blend",
+        prepare=SELECT_IN_SCATTER,
     ),
 }
 
@@ -160,6 +194,7 @@ def take(name: str, shot: Shot) -> list[str]:
         notebook.command("application:toggle-left-area")
         notebook.run_all()
         notebook.wait_until(shot.ready)
+        notebook.page.wait_for_selector(shot.visible, timeout=RUN_MSEC)
         if shot.prepare:
             notebook.page.evaluate(shot.prepare)
         for dark in (False, True):
