@@ -19,6 +19,7 @@ from ldm_lab.probes.codebook import (
     nearest_codes,
     replace_code,
 )
+from ldm_lab.probes.coded_picture import CodebookSurvey, CodedPicture, code_picture, survey_codebook, swap_code
 from ldm_lab.probes.guidance import (
     GuidanceRecording,
     GuidanceStep,
@@ -35,6 +36,7 @@ from ldm_lab.probes.latents import (
     latent_statistics,
     normal_histogram,
 )
+from ldm_lab.probes.quantised import quantised
 from ldm_lab.probes.rearrangement import OPERATIONS, Rearrangement
 from ldm_lab.probes.run_guidance import GuidedViews, take_apart, view_guidance
 from ldm_lab.probes.sample_map import Blend, SampleMap, map_samples, methods
@@ -51,7 +53,9 @@ __all__ = [
     "AttentionRecording",
     "AttentionStep",
     "Blend",
+    "CodebookSurvey",
     "CodebookUsage",
+    "CodedPicture",
     "GuidanceRecording",
     "GuidanceStep",
     "GuidedViews",
@@ -71,6 +75,7 @@ __all__ = [
     "ablation_influence",
     "channel_histograms",
     "clipped_share",
+    "code_picture",
     "codebook_usage",
     "decode_codes",
     "decoder_margin",
@@ -89,6 +94,7 @@ __all__ = [
     "methods",
     "nearest_codes",
     "normal_histogram",
+    "quantised",
     "radial_power_spectrum",
     "record_activation_statistics",
     "record_activations",
@@ -96,6 +102,8 @@ __all__ = [
     "record_guidance",
     "record_self_attention",
     "replace_code",
+    "survey_codebook",
+    "swap_code",
     "take_apart",
     "view_guidance",
     "walk_words",
