@@ -2,12 +2,13 @@
 
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
 from ldm_lab.core.errors import ImageError
 
-FONT_SIZE = 13
+FONT_SIZE = 12
 LINE_HEIGHT = 17
 MARGIN = 10
 FRAME = "#bbbbbb"  # shows where a white picture ends
@@ -55,5 +56,9 @@ def _broken(name: str, width: int) -> list[str]:
     return textwrap.wrap(name, max(1, int(width / letter))) or [""]
 
 
+@cache
 def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(FONT_SIZE)
+    """The one that comes with matplotlib; Pillow's own lacks ×, σ and →."""
+    import matplotlib
+
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", FONT_SIZE)

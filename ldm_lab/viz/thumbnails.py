@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ldm_lab.core.errors import ShapeError
 
+GROUND = "#e4e4ee"  # neither white nor any ground of the built-in world, whose edges show on it
+
 
 def thumbnails(points: Tensor, pictures: Sequence[Image.Image], *, side: int = 512, thumbnail: int = 40) -> Image.Image:
     """A map of pictures; later ones lie over earlier ones.
@@ -22,7 +24,7 @@ def thumbnails(points: Tensor, pictures: Sequence[Image.Image], *, side: int = 5
     """
     if points.ndim != 2 or points.shape[1] != 2 or len(points) != len(pictures):
         raise ShapeError(f"points have shape {tuple(points.shape)}; give (N, 2) for {len(pictures)} pictures")
-    sheet = Image.new("RGB", (side, side), "white")
+    sheet = Image.new("RGB", (side, side), GROUND)
     for (x, y), picture in zip(points.tolist(), pictures, strict=True):
         small = picture.copy()
         small.thumbnail((thumbnail, thumbnail))

@@ -4,6 +4,7 @@ from PIL import Image, ImageColor
 
 from ldm_lab.core.errors import ShapeError
 from ldm_lab.viz import thumbnails
+from ldm_lab.viz.thumbnails import GROUND
 
 
 def test_pictures_lie_at_their_points_with_y_upwards():
