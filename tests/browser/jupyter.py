@@ -21,8 +21,8 @@ from typing import Any, Self
 
 import nbformat
 
-START_SEC = 120.0
-RUN_MSEC = 120_000  # of tests that would otherwise hang; nothing is measured by it
+START_SEC = 300.0
+RUN_MSEC = 300_000  # of tests that would otherwise hang; nothing is measured by it
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--disable-gpu",
@@ -94,6 +94,7 @@ class Notebook:
     page: Any
     errors: list[str] = field(default_factory=list)
     sent: list[Any] = field(default_factory=list)
+    _knows_widgets: bool = False
 
     @classmethod
     def open(
@@ -127,6 +128,7 @@ class Notebook:
         page.goto(f"{url}/lab/tree/{name}.ipynb?reset", wait_until="domcontentloaded", timeout=RUN_MSEC)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=RUN_MSEC)
         page.wait_for_function(KERNEL_IS_READY, timeout=RUN_MSEC)
+        opened._wait_for_manager()
         return opened
 
     def run_all(self) -> None:
@@ -164,9 +166,26 @@ class Notebook:
         """Close the page; its kernel ends with JupyterLab."""
         self.page.close()
 
+    def _wait_for_manager(self) -> None:
+        """Wait until Lab has asked the kernel which widgets there are.
+
+        It asks once after opening. Where cells are run before the kernel answers, the answer names widgets that are
+        just being opened, Lab makes a second model of each, and the view that is shown may be that of the deaf one.
+        """
+        for _ in range(RUN_MSEC // 100):
+            if self._knows_widgets:
+                return
+            self.page.wait_for_timeout(100)
+        raise TimeoutError("JupyterLab did not ask the kernel for its widgets")
+
     def _listen_in(self, socket: Any) -> None:
         if "/api/kernels/" in socket.url:
             socket.on("framesent", lambda message: self.sent.append(message))
+            socket.on("framereceived", self._look_for_widgets)
+
+    def _look_for_widgets(self, message: Any) -> None:
+        data = message if isinstance(message, bytes) else str(message).encode()
+        self._knows_widgets = self._knows_widgets or b"comm_info_reply" in data
 
     def _hear(self, message: Any) -> None:
         if message.type == "error" and not any(noise in message.text for noise in KNOWN_NOISE):
