@@ -102,9 +102,9 @@ def shapes_text() -> DiffusionRecipe:
 
     The prompt as one vector: without it, shapes and colours were not heard in 90,000 images. For words of place,
     coordinates that the vector can scale: without both, such words were not heard in 130,000 images. For relations, an
-    encoder that is told to which object each name refers. Where a thing goes is decided in the noisiest steps, and only
-    captions that mention the place can teach it: there are more of both than chance would give. That of two things the
-    red one is on the left says a fifth as much of the latent as where both of them are.
+    encoder that is told to which object each name refers; only captions that mention a place can teach it, so there are
+    more of them than chance would give. For shapes and for which of two things is red, a UNet whose features are asked
+    what is drawn where: without it, no outline was right after 300,000 images; with it, a fifth after 64,000 more.
     """
     text = TextTransformerConfig(
         vocab_size=1000, max_tokens=28, width=128, depth=3, num_heads=4, head_channels=32, pooled=True
@@ -117,7 +117,6 @@ def shapes_text() -> DiffusionRecipe:
         recipe,
         data=DataConfig(complete_captions=0.7),
         grounding_weight=0.2,
-        recognition_weight=0.1,
         training=training,
     )
 
@@ -191,6 +190,7 @@ def _on_shapes(
         ),
         conditioner=conditioner,
         condition_dropout=0.0 if beside else 0.1,
+        recognition_weight=0.1,
         objective=ObjectiveConfig(prediction="v", min_snr_gamma=None),
         training=TrainingConfig(
             num_steps=4800,
@@ -245,6 +245,7 @@ def emoji_text() -> DiffusionRecipe:
         recipe,
         data=DataConfig(world="emoji"),
         first_stage="emoji-kl-f4",
+        recognition_weight=0.0,  # drawings have no boxes
         unet=replace(recipe.unet, channels=96),
         training=training,
     )
