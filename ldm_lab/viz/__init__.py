@@ -4,6 +4,7 @@ from ldm_lab.viz.animation import save_frames
 from ldm_lab.viz.colors import DIVERGING, LINE_COLORS, SEQUENTIAL, color_table, paint
 from ldm_lab.viz.compare import error_map, overlay, shares
 from ldm_lab.viz.figures import curves, histogram, png_of, scatter
+from ldm_lab.viz.labelled import labelled
 from ldm_lab.viz.latents import channel_images, channel_limits, principal_colors
 from ldm_lab.viz.planes import Planes, planes
 from ldm_lab.viz.sprites import Sprites, kept_indices, sprites
@@ -23,6 +24,7 @@ __all__ = [
     "error_map",
     "histogram",
     "kept_indices",
+    "labelled",
     "overlay",
     "paint",
     "planes",
