@@ -1,5 +1,7 @@
 """The networks of stage 2 under one loss: UNet and conditioner, trained together as in the paper."""
 
+from contextlib import nullcontext
+
 from torch import Tensor, nn
 
 from ldm_lab.autoencoders.objective import ObjectiveValue
@@ -77,7 +79,7 @@ class DiffusionObjective(nn.Module):
         def predict(z_t: Tensor, steps: Tensor) -> Tensor:
             return networks.unet(z_t, steps, cond)
 
-        with outputs_of(networks.unet.up_blocks[0]) as features:
+        with outputs_of(networks.unet.up_blocks[0]) if self.recognition is not None else nullcontext([]) as features:
             loss = denoising_loss(predict, z_0, t, noise, self.schedule, self.config, offset=offset)
         total, terms = loss.mean, _loss_by_time(loss.per_sample, t, len(self.schedule))
         if self.grounding is not None:
