@@ -13,7 +13,7 @@ from ldm_lab.probes.latents import LIMIT
 from ldm_lab.sampling import Step
 from ldm_lab.session import Job, Session, check_made_by, count_common_steps, lines_that_make
 from ldm_lab.tasks import Pipeline, Run
-from ldm_lab.viz import channel_images, channel_limits, planes, sprites
+from ldm_lab.viz import Planes, channel_images, channel_limits, planes, sprites
 from ldm_lab.widgets.microscope import Microscope, MicroscopeRecord
 from ldm_lab.widgets.panel import Panel
 
@@ -202,14 +202,14 @@ class LinkedMicroscopePanel(Panel):
     def _deliver_words(self) -> None:
         if self._words is None or self._walk is None:
             return
-        shares = self._words.over(
-            [step.index for step in self._walk.steps],
-            size=tuple(self._walk.z.shape[2:]),
-            image=self._image,
-            group=self.layers.value,
-        )
-        packed = planes(shares, bits=8, low=0.0)
-        self.view.show_attention([word.text for word in self._words.words], packed, packed.high)
+        words, walk, image, group = self._words, self._walk, self._image, self.layers.value
+
+        def work(_: Pipeline) -> Planes:
+            indices, size = [step.index for step in walk.steps], tuple(walk.z.shape[2:])
+            return planes(words.over(indices, size=size, image=image, group=group), bits=8, low=0.0)
+
+        names = [word.text for word in words.words]
+        self.call(work, then=lambda shares: self.view.show_attention(names, shares, shares.high))
 
     def _show_influence(self, influence: Influence, step: int, *, columns: int) -> None:
         ((row, column),) = influence.cells

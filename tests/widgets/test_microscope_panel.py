@@ -120,6 +120,7 @@ class TestAttention:
         before = panel.view.delivered("attention")[1]
         group = panel.layers.options[1][1]
         panel.layers.value = group
+        panel.wait(TIMEOUT_SEC)
         content, (shares,) = panel.view.delivered("attention")
         assert [shares] != before
         expected = walk_words(pipeline, run).over(range(4), size=(8, 8), image=1, group=group).double()
