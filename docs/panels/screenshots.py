@@ -41,20 +41,19 @@ class Shot:
     prepare: str = ""
 
 
-# What a pointer does that lassoes a part of the map, and then rests on a sample.
+# What a pointer does that lassoes a part of the map.
 SELECT_IN_SCATTER = """
     const map = document.querySelector(".ldm-scatter-map");
     map.setPointerCapture = () => {};
     const box = map.getBoundingClientRect();
     const send = (kind, [x, y]) => map.dispatchEvent(new PointerEvent(kind, {
         clientX: box.left + x * box.width, clientY: box.top + y * box.height, pointerId: 1 }));
-    const lasso = [[0.2, 0.5], [0.4, 0.45], [0.45, 0.7], [0.3, 0.8], [0.2, 0.7]];
+    const lasso = [[0.03, 0.2], [0.2, 0.2], [0.2, 0.46], [0.03, 0.55]];
     [...document.querySelectorAll(".ldm-scatter-bar button")][0].click();
     send("pointerdown", lasso[0]);
     lasso.forEach((place) => send("pointermove", place));
     send("pointerup", lasso[0]);
     [...document.querySelectorAll(".ldm-scatter-bar button")][0].click();
-    send("pointermove", [0.5, 0.5]);
 """
 
 PANELS: dict[str, Shot] = {
@@ -178,7 +177,7 @@ panel
             "from ldm_lab.core.images import to_pil\n"
             "pictures = to_pil(ShapeScenes().images(range(300)))",
             "panel = SampleMapPanel(session, pictures)\npanel",
-            "panel.wait(); panel.ask(0.15, 0.3)",
+            "panel.wait(); panel.ask(0.88, 0.3)",
         ),
         ready="panel.wait(60)",
         visible=".ldm-scatter-blend",
