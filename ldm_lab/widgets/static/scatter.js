@@ -64,8 +64,8 @@ class Scatter {
     const places = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
     this.record = { ...content, places, sheet: await decodeBytes(sheet, content.frames.mime) };
     Object.assign(this, { selected: new Set(), hovered: null, blend: null });
-    const side = element("div", { class: "ldm-scatter-side" }, this.info, this.mixed, this.chosen);
-    this.el.replaceChildren(this.bar, element("div", { class: "ldm-scatter-parts" }, this.canvas, side));
+    const side = element("div", { class: "ldm-scatter-side" }, this.info, this.mixed);
+    this.el.replaceChildren(this.bar, element("div", { class: "ldm-scatter-parts" }, this.canvas, side), this.chosen);
     this.canvas.setAttribute("aria-label", `Map of ${places.length} samples: arrows move it, plus and minus enlarge it, Enter asks what lies in its middle`);
     this.mixed.replaceChildren();
     this.reset();
@@ -236,7 +236,7 @@ class Scatter {
     context.fillStyle = theme.dot;
     places.forEach(([x, y]) => context.fillRect(x - 2, y - 2, 4, 4));
     pictures.forEach((number) => number !== null && this.drawPicture(context, number, places[number], 32));
-    for (const number of this.selected) this.outline(context, places[number], theme.dot, 18);
+    for (const number of this.selected) this.ring(context, places[number], theme);
     if (this.hovered === null) return;
     this.drawPicture(context, this.hovered, places[this.hovered], 48);
     this.outline(context, places[this.hovered], theme.text, 26);
@@ -252,6 +252,14 @@ class Scatter {
   outline(context, [x, y], color, reach) {
     Object.assign(context, { strokeStyle: color, lineWidth: 2 });
     context.strokeRect(x - reach, y - reach, 2 * reach, 2 * reach);
+  }
+
+  ring(context, [x, y], { dot, text }) {
+    context.beginPath();
+    context.arc(x, y, 5, 0, 2 * Math.PI);
+    Object.assign(context, { fillStyle: dot, strokeStyle: text, lineWidth: 1.5 });
+    context.fill();
+    context.stroke();
   }
 
   drawBlend(context, theme) {
