@@ -61,6 +61,10 @@ def test_make_bench_installs_what_the_benchmark_imports():
     assert imported("benchmarks") - names(BASE, *(EXTRAS[extra] for extra in extras_of("bench"))) == set()
 
 
+def test_make_studio_installs_what_the_page_imports():
+    assert imported("apps") - names(BASE, *(EXTRAS[extra] for extra in extras_of("studio"))) == set()
+
+
 def test_constraints_name_a_version_of_every_direct_dependency():
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     versions = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}

@@ -1,5 +1,6 @@
 """How the page is started: on this machine alone, without accounts elsewhere, and with an end to all that it keeps."""
 
+import importlib.util
 import ipaddress
 import os
 import shutil
@@ -171,10 +172,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _need_mcp() -> None:
-    try:
-        import mcp  # noqa: F401 (only whether it is there)
-    except ImportError as error:
+    if importlib.util.find_spec("mcp") is None:
         raise MissingDependencyError(
             "--mcp needs the package mcp, which wants an older pydantic than the rest: in an environment of its own, "
-            "pip install 'ldm-lab[app]' 'gradio[mcp]'"
-        ) from error
+            "pip install -e '.[app,metrics,text]' 'gradio[mcp]'"
+        )

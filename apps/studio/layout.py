@@ -27,8 +27,8 @@ A layout says what is where: *a red circle in this box, a blue star in that one*
 scenes, then open the studio with its folder:
 
 ```
-ldm-lab train diffusion --preset shapes-layout
-ldm-lab studio runs/shapes-layout
+ldm-lab train diffusion --task layout --out runs/layout
+ldm-lab studio runs/layout/model
 ```
 """
 

@@ -27,8 +27,8 @@ Super-resolution takes a model that was trained on small copies of pictures. Tra
 the studio with its folder:
 
 ```
-ldm-lab train diffusion --preset shapes-sr4
-ldm-lab studio runs/shapes-sr4
+ldm-lab train diffusion --task super-resolution --out runs/sr4
+ldm-lab studio runs/sr4/model
 ```
 """
 
