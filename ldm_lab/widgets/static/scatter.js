@@ -2,9 +2,15 @@
 // lasso need no kernel; a click on empty space asks it what lies there.
 
 const SIDE = 480; // pixels of the map
+const SPAN = 2.3; // of map coordinates across it at zoom 1; samples lie between -1 and 1
 const ROOM = 44; // a picture for each square of so many pixels
 const REACH = 12; // pixels within which a point is meant
 const MOVES = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+/** A zoom that is neither too small nor too large. */
+function within(zoom) {
+  return Math.min(60, Math.max(0.5, zoom));
+}
 
 /** Whether a place lies inside a polygon: an odd number of its edges lies to the right. */
 function isInside([x, y], polygon) {
@@ -83,14 +89,16 @@ class Scatter {
 
   // Between the map and the screen.
 
+  get scale() {
+    return (this.zoom * SIDE) / SPAN;
+  }
+
   toScreen([x, y]) {
-    const scale = (this.zoom * SIDE) / 2.3;
-    return [SIDE / 2 + scale * (x - this.centre[0]), SIDE / 2 - scale * (y - this.centre[1])];
+    return [SIDE / 2 + this.scale * (x - this.centre[0]), SIDE / 2 - this.scale * (y - this.centre[1])];
   }
 
   toMap([left, top]) {
-    const scale = (this.zoom * SIDE) / 2.3;
-    return [this.centre[0] + (left - SIDE / 2) / scale, this.centre[1] - (top - SIDE / 2) / scale];
+    return [this.centre[0] + (left - SIDE / 2) / this.scale, this.centre[1] - (top - SIDE / 2) / this.scale];
   }
 
   placeOf(event) {
@@ -153,20 +161,19 @@ class Scatter {
   wheel(event) {
     event.preventDefault();
     const before = this.toMap(this.placeOf(event));
-    this.zoom = Math.min(60, Math.max(0.5, this.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15)));
+    this.zoom = within(this.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15));
     const after = this.toMap(this.placeOf(event));
     this.centre = this.centre.map((value, i) => value + before[i] - after[i]);
     this.draw();
   }
 
   moveTo(centre, dx, dy) {
-    const scale = (this.zoom * SIDE) / 2.3;
-    this.centre = [centre[0] - dx / scale, centre[1] + dy / scale];
+    this.centre = [centre[0] - dx / this.scale, centre[1] + dy / this.scale];
     this.draw();
   }
 
   enlarge(factor) {
-    this.zoom = Math.min(60, Math.max(0.5, this.zoom * factor));
+    this.zoom = within(this.zoom * factor);
     this.draw();
   }
 
