@@ -22,7 +22,7 @@ from ldm_lab.checkpoints import (
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.images import save_png
 from ldm_lab.core.runtime import choose_device
-from ldm_lab.data.source import DataConfig, World, held_out_source
+from ldm_lab.data.source import DataConfig, World, held_out_source, num_distinct
 from ldm_lab.evaluation.emoji_sheets import emoji_sheets
 from ldm_lab.evaluation.first_stages import FirstStagesReport
 from ldm_lab.evaluation.judges.emoji import judge_emoji
@@ -119,7 +119,7 @@ def _first_stage(checkpoint: Checkpoint, num: int, data: str | None, device: str
     size = checkpoint.entry("recipe").get("data", {}).get("size", 64)
     world = _world(checkpoint) if data is None else "shapes"
     source = held_out_source(DataConfig(path=data, world=world, size=size))
-    with tqdm(total=num, unit="image") as bar:
+    with tqdm(total=min(num, num_distinct(source) or num), unit="image") as bar:
         report = evaluate_first_stage(
             autoencoder, source, name=checkpoint.name, num_images=num, on_progress=lambda done: bar.update(done - bar.n)
         )
