@@ -28,6 +28,11 @@ class CodebookUsage:
         """Codes that do not occur. (n,)"""
         return (self.counts == 0).nonzero().flatten()
 
+    def ranking(self) -> list[float]:
+        """Share of each code that occurs, most used first."""
+        used = self.counts[self.counts > 0].sort(descending=True).values
+        return (used / used.sum()).tolist()
+
 
 @torch.no_grad()
 def image_codes(autoencoder: Autoencoder, x: Tensor) -> Tensor:

@@ -25,6 +25,14 @@ class CodedPicture:
     codes: Tensor
     image: Image.Image
 
+    def code_at(self, row: int, column: int) -> int:
+        """The code at one place."""
+        return int(self.codes[row, column])
+
+    def count_changes(self, before: "CodedPicture") -> int:
+        """At how many places the codes differ from those of another picture of the same size."""
+        return int((self.codes != before.codes).sum())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodebookSurvey:

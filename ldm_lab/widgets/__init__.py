@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.box_pad import BoxPad
     from ldm_lab.widgets.browser_view import BrowserView
     from ldm_lab.widgets.cell_grid import CellGrid
+    from ldm_lab.widgets.codebook_panel import CodebookPanel
+    from ldm_lab.widgets.codebook_view import CodebookView
     from ldm_lab.widgets.compare_panel import RunComparePanel
     from ldm_lab.widgets.compression_panel import CompressionPanel
     from ldm_lab.widgets.curve_pad import CurvePad
@@ -44,6 +46,8 @@ __all__ = [
     "BoxPad",
     "BrowserView",
     "CellGrid",
+    "CodebookPanel",
+    "CodebookView",
     "CompareSlider",
     "CompressionPanel",
     "CurvePad",
@@ -80,6 +84,8 @@ _HOMES = {
     "BoxPad": "box_pad",
     "BrowserView": "browser_view",
     "CellGrid": "cell_grid",
+    "CodebookPanel": "codebook_panel",
+    "CodebookView": "codebook_view",
     "CompareSlider": "pictures",
     "CompressionPanel": "compression_panel",
     "CurvePad": "curve_pad",

@@ -56,6 +56,7 @@ def test_usage_of_known_codes(autoencoder):
     assert usage.usage == 0.5
     assert usage.perplexity == pytest.approx(2**1.5)  # entropy 1/2 · 1 + 2 · 1/4 · 2 = 1.5 bits
     assert usage.dead().tolist() == [1, 3, 4]
+    assert usage.ranking() == [0.5, 0.25, 0.25]
 
 
 def test_neighbours_are_those_of_brute_force(autoencoder):

@@ -41,7 +41,8 @@ class TestPicture:
         new = (int(coded.codes[2, 5]) + 1) % 6
         swapped = swap_code(autoencoder, coded, new, place=(2, 5))
         assert (swapped.codes != coded.codes).nonzero().tolist() == [[2, 5]]
-        assert swapped.codes[2, 5] == new
+        assert swapped.code_at(2, 5) == new
+        assert (swapped.count_changes(coded), coded.count_changes(coded)) == (1, 0)
         assert swapped.image.tobytes() != coded.image.tobytes()
 
     def test_or_everywhere(self, autoencoder):
