@@ -43,7 +43,7 @@ bench: .venv/.ready-bench
 	$(BIN)/ldm-lab bench $(ARGS)
 
 lab: .venv/.ready-lab
-	$(BIN)/jupyter lab
+	$(BIN)/jupyter lab notebooks/00_tour.ipynb
 
 studio: .venv/.ready-studio
 	$(BIN)/ldm-lab studio $(ARGS)
