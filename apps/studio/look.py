@@ -8,7 +8,7 @@ _CODE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono
 THEME = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", font=_TEXT, font_mono=_CODE)
 
 CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 1240px !important; margin: 0 auto !important; }
 .masthead h1 { font-size: 1.5rem; font-weight: 650; margin: 0; }
 .masthead p { margin: 0.15rem 0 0; color: var(--body-text-color-subdued); }
 .pixels img, .pixels canvas { image-rendering: pixelated; }
