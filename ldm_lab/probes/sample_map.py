@@ -11,6 +11,7 @@ from ldm_lab.core.errors import MissingDependencyError, RequestError, ShapeError
 
 Method = Literal["pca", "umap"]
 MAX_SAMPLES = 5000
+ROWS = 500
 FAR = 3.0  # median distances of nearest neighbours; beyond it a blend says little of what is there
 
 
@@ -47,12 +48,14 @@ class SampleMap:
         z: The latents, in fp32 on the CPU. (N, C, h, w)
         points: Their places; the larger side of the map goes from -1 to 1. fp64 (N, 2)
         method: How the places were found.
+        usual_distance: The median distance between a sample and its nearest.
         explained: Of PCA, the share of the variance that lies along each axis.
     """
 
     z: Tensor
     points: Tensor
     method: Method
+    usual_distance: float
     explained: tuple[float, float] | None = None
 
     def between(self, x: float, y: float, *, num_neighbours: int = 4) -> Blend:
@@ -70,12 +73,8 @@ class SampleMap:
         samples = self.z[near]
         z = torch.einsum("n,nchw->chw", weights.to(samples), samples)
         spread = z.std(correction=0) / samples.flatten(1).std(1, correction=0).mean().clamp(min=1e-12)
-        distance = distances[near[0]].item() / self._typical_distance()
+        distance = distances[near[0]].item() / self.usual_distance
         return Blend(z, tuple(near.tolist()), tuple(weights.tolist()), distance, spread.item())
-
-    def _typical_distance(self) -> float:
-        distances = torch.cdist(self.points, self.points).fill_diagonal_(torch.inf)
-        return max(distances.amin(1).median().item(), 1e-9)
 
 
 def methods() -> tuple[Method, ...]:
@@ -97,10 +96,9 @@ def map_samples(z: Tensor, *, method: Method = "pca") -> SampleMap:
     """
     _check(z)
     z = z.detach().cpu().float()
-    if method == "umap":
-        return SampleMap(z, _fitted(_umap(z)), method)
-    places, explained = _principal(z.flatten(1).double())
-    return SampleMap(z, _fitted(places), method, explained)
+    places, explained = (_umap(z), None) if method == "umap" else _principal(z.flatten(1).double())
+    points = _fitted(places)
+    return SampleMap(z, points, method, _usual_distance(points), explained)
 
 
 def _principal(values: Tensor) -> tuple[Tensor, tuple[float, float]]:
@@ -130,6 +128,16 @@ def _fitted(places: Tensor) -> Tensor:
     """Moved and made smaller or larger, both axes alike, until the larger side goes from -1 to 1."""
     low, high = places.amin(0), places.amax(0)
     return (places - (low + high) / 2) / (high - low).max().clamp(min=1e-12) * 2
+
+
+def _usual_distance(points: Tensor) -> float:
+    """Some rows of the distances at a time: of 5000 samples all of them would take 200 MB."""
+    nearest = []
+    for start, part in zip(range(0, len(points), ROWS), points.split(ROWS), strict=True):
+        distances = torch.cdist(part, points)
+        distances[range(len(part)), range(start, start + len(part))] = torch.inf
+        nearest.append(distances.amin(1))
+    return max(torch.cat(nearest).median().item(), 1e-9)
 
 
 def _check(z: Tensor) -> None:

@@ -51,10 +51,12 @@ def test_between_two_samples_lies_their_mean(draw):
     assert blend.spread == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_far_from_all_samples_it_says_so(draw):
+def test_far_from_all_samples_it_says_so(draw, monkeypatch):
+    monkeypatch.setattr(module, "ROWS", 7)
     made = map_samples(draw(30, 2, 4, 4))
     near, far = made.between(*made.points[3].tolist()), made.between(50.0, 0.0)
     nearest = torch.cdist(made.points, made.points).fill_diagonal_(torch.inf).amin(1).median()
+    assert made.usual_distance == pytest.approx(nearest.item())
     expected = (made.points - torch.tensor([50.0, 0.0])).norm(dim=1).min() / nearest
     assert far.distance == pytest.approx(expected.item())
     assert (near.is_far, far.is_far) == (False, True)
