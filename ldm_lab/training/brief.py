@@ -10,7 +10,7 @@ from ldm_lab.training.diffusion_stage import DiffusionStage
 from ldm_lab.training.loop import train
 from ldm_lab.training.presets import AUTOENCODERS, DIFFUSION
 
-NUM_EXAMPLES = 512
+NUM_EXAMPLES = 256
 
 
 def train_briefly(name: str, folder: str | Path, *, num_steps: int, batch_size: int = 16, device: str = "auto") -> Path:
