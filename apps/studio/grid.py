@@ -80,6 +80,7 @@ class Grid:
                 self.status = gr.HTML(markup.status(HINT), elem_classes="status", elem_id="grid-status")
                 self.gallery = gr.Gallery(
                     label="Cells; each PNG carries its run",
+                    show_label=False,
                     format="png",
                     visible=False,
                     interactive=False,

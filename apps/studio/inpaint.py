@@ -47,7 +47,7 @@ class Inpaint:
         card = self.models.card(names[0])
         self.model = gr.Dropdown(names, value=card.name, label="Model", visible=len(names) > 1)
         picture, caption = example(card, 0)
-        self.picture = canvas.editor(picture, label="Paint over what shall be made anew")
+        self.picture = canvas.editor(picture, label="Paint over a part")
         with gr.Row(elem_classes="tight"):
             self.use_last = gr.Button("Use the last image of Create", size="sm", min_width=140)
             self.use_example = gr.Button("Another example", size="sm", min_width=140)
@@ -72,7 +72,7 @@ class Inpaint:
         self.result = Result(TAB, hint="Paint over a part of the picture, then press Repaint.")
         with gr.Row():
             self.seen = gr.Image(
-                label="Mask as the latent sees it, and the part looked at",
+                label="Mask as the latent sees it",
                 format="png",
                 interactive=False,
                 visible=False,

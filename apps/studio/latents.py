@@ -27,6 +27,7 @@ EVERYWHERE, AROUND = "everywhere", "around the chosen cell"
 SHOWN_SIDE = 384
 MAX_SIDE = 512
 CHANNEL_SIDE = 128
+WORD_STRENGTH = 0.5  # of a dozen maps over each other
 
 
 class Latents:
@@ -82,6 +83,7 @@ class Latents:
         )
         self.channel_views = gr.Gallery(
             label="Channels, and all of them as colours",
+            show_label=False,
             format="png",
             columns=5,
             height="auto",
@@ -95,11 +97,17 @@ class Latents:
         self.facts = gr.HTML(elem_classes="facts", elem_id="latents-facts")
         with gr.Row():
             self.patch = gr.Image(
-                label="Its patch", format="png", interactive=False, visible=False, elem_classes="pixels", height=180
+                label="Its patch",
+                format="png",
+                interactive=False,
+                visible=False,
+                elem_classes="pixels",
+                height=180,
+                buttons=[],
             )
-            self.cell_facts = gr.HTML(elem_classes="facts", elem_id="latents-cell")
+            self.cell_facts = gr.HTML(elem_classes="facts", elem_id="latents-cell", min_width=240)
         self.words = gr.AnnotatedImage(
-            label="Where each word was looked for; point at one to see it alone",
+            label="Where each word was looked for",
             format="png",
             visible=False,
             elem_classes="pixels",
@@ -234,7 +242,7 @@ class Latents:
             return gr.update(visible=False)
         image = latent.run.images[0].resize((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.NEAREST)
         masks = [
-            (shares(heat, image.size), f"{index + 1} {word.text}")
+            (shares(heat, image.size, strength=WORD_STRENGTH), f"{index + 1} {word.text}")
             for index, (word, heat) in enumerate(zip(latent.words.words, latent.words.maps[0], strict=True))
         ]
         colors = {label: LINE_COLORS[index % 6] for index, (_, label) in enumerate(masks)}

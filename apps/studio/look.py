@@ -14,7 +14,11 @@ CSS = """
 .pixels img, .pixels canvas { image-rendering: pixelated; }
 .pixels .grid-wrap { max-height: none; }
 .pixels .thumbnail-item { max-height: 420px; }
-.enlarged .image-frame, .enlarged .image-frame img, .enlarged img { width: 100%; height: 100%; object-fit: contain; }
+#latents-channels, #latents-channels * { min-height: 0; }
+#latents-channels .grid-wrap { height: auto; }
+.enlarged .image-frame, #latents-channels, #latents-channels * { min-height: 0; }
+#latents-channels .grid-wrap { height: auto; }
+.enlarged .image-frame img, .enlarged img { width: 100%; height: 100%; object-fit: contain; }
 .preview { display: flex; align-items: center; justify-content: center; min-height: 256px;
   border: 1px dashed var(--border-color-primary); border-radius: var(--block-radius);
   background: var(--background-fill-secondary); color: var(--body-text-color-subdued); text-align: center; }
@@ -27,7 +31,7 @@ CSS = """
 .facts table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 .facts table, .facts tr, .facts th, .facts td { border: 0 solid var(--border-color-primary) !important; }
 .facts th, .facts td { text-align: left; padding: 0.3rem 0.6rem; border-bottom-width: 1px !important;
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; overflow-wrap: break-word; }
 .facts th { font-weight: 600; }
 .scrub { display: grid; gap: 0.5rem; justify-items: center; }
 .scrub .frame { image-rendering: pixelated; background-repeat: no-repeat; border-radius: 4px; }

@@ -62,11 +62,11 @@ def stretch(heat: Tensor, size: tuple[int, int]) -> Tensor:
     return resized[0, 0]
 
 
-def shares(heat: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Heat over a picture as opacity: 0 up to its mean, 1 where it is greatest. (h, w) → (height, width)
+def shares(heat: Tensor, size: tuple[int, int], *, strength: float = 1.0) -> np.ndarray:
+    """Heat over a picture as opacity: 0 up to its mean, ``strength`` where it is greatest. (h, w) → (height, width)
 
     What is spread evenly covers nothing, so that several maps can lie over each other.
     """
     spread = stretch(heat, size)
     above = (spread - spread.mean()).clamp(min=0.0)
-    return to_numpy(above / above.max().clamp(min=1e-12))
+    return to_numpy(strength * above / above.max().clamp(min=1e-12))

@@ -51,4 +51,5 @@ def test_shares_reach_from_none_at_the_mean_to_one():
     assert opacity.shape == (GRAY.height, GRAY.width)
     assert opacity[0, 0] == opacity.max() == 1.0
     assert opacity[-1, -1] == 0.0
+    assert shares(heat, GRAY.size, strength=0.25).max() == 0.25
     assert shares(torch.full((2, 2), 3.0), (3, 3)).max() == 0.0
