@@ -26,6 +26,8 @@ from ldm_lab.widgets.form import SettingsForm
 from ldm_lab.widgets.panel import replace_children
 from ldm_lab.widgets.run_tree_view import name_of
 
+Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 COPY, PASTE = "Copy from a place or step", "Copy from another run"
 TOOLS: dict[str, tuple[LatentEdit, tuple[str, ...]]] = {
     "Re-noise": (AddNoise(), ("amount", "draw", "channels")),
@@ -45,12 +47,15 @@ class EditTools:
         recipe: The edits so far.
     """
 
-    def __init__(self, runs: Callable[[], Sequence[Run]], region: Callable[[], MaskPicture | None]) -> None:
+    def __init__(
+        self, runs: Callable[[], Sequence[Run]], region: Callable[[], MaskPicture | None], *, guarded: Guard
+    ) -> None:
         """Make the tools.
 
         Args:
             runs: Those that can be copied from.
             region: The cells that are chosen; None: all.
+            guarded: Turns what a callback raises into the panel's status.
         """
         self.recipe = Recipe()
         self.step, self.num_steps, self.image = 0, 1, None
@@ -64,7 +69,7 @@ class EditTools:
         )
         self._add = ipywidgets.Button(description="Add edit", icon="plus", layout={"width": "auto"})
         self._form_box, self._list = ipywidgets.VBox(), ipywidgets.VBox()
-        self._tool.observe(lambda _: self._show_form(), "value")
+        self._tool.observe(guarded(lambda _: self._show_form()), "value")
         self.widget = ipywidgets.VBox([self._tool, self._form_box, self._add, self._list])
         self._show_form()
         self._show_recipe()

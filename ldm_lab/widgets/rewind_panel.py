@@ -57,7 +57,7 @@ class RewindPanel(Panel):
         self._kept: tuple[int, ...] = (0,)  # steps that the scrubber shows
         self._build_views()
         self._build_buttons()
-        self.tools = EditTools(lambda: self.tree.runs, self._region)
+        self.tools = EditTools(lambda: self.tree.runs, self._region, guarded=self.guarded)
         self.changes = SettingsForm(run.settings, fields=[name for name in CHANGEABLE if hasattr(run.settings, name)])
         self._observe()
         self._arrange()

@@ -66,8 +66,8 @@ class TrajectoryPanel(Panel):
         """Show a run."""
         if self.is_closed:
             return
-        self._live = []
-        self.result, self._is_decoded = run, False
+        self._live, self._is_decoded = [], False
+        self.announce(run)
         self._offer_images(len(run.settings.image_names))
         self._redraw()
 
@@ -115,15 +115,16 @@ class TrajectoryPanel(Panel):
 
     def _show_walk(self, walk: WalkSheets) -> None:
         self.view.show_walk(walk)
-        self.announce(self.run)
         count = len(self.run.trajectory)
         notes = [f"{count} steps", *self.run.notes]
         if walk.skipped > 1:
-            notes.insert(1, f"every {walk.skipped}th is shown")
+            notes.insert(1, f"one of {walk.skipped} is shown")
         self.status.say("; ".join(notes), kind="warning" if self.run.partial else "done")
 
     def _grow(self, step: Step) -> None:
         """Take a step of the run that is watched; called in the thread that computes."""
+        if self.is_closed:
+            return
         if step.index == 0:
             self._live = []
         self._live.append(step)
@@ -162,7 +163,6 @@ class TrajectoryPanel(Panel):
         self._image.observe(self.guarded(lambda _: self._redraw()), "value")
         decode.on_click(self.guarded(lambda _: self.decode()))
         save.on_click(self.guarded(lambda _: self._save_asked()))
-        self._decode, self._save = decode, save
         self._bar = ipywidgets.HBox([self._image, decode, self._path, save], layout={"flex_flow": "row wrap"})
 
     def _save_asked(self) -> None:

@@ -5,8 +5,9 @@ import ipywidgets
 import pytest
 from PIL import Image
 
+import ldm_lab as lab
 from ldm_lab.core.errors import RequestError
-from ldm_lab.session import python_of
+from ldm_lab.session import Session, python_of
 from ldm_lab.tasks import Run, TextToImageSettings
 from ldm_lab.widgets import CompareSlider, FrameView, Panel, Scrubber, SettingsForm, Watch
 from ldm_lab.widgets import cells as places
@@ -77,14 +78,13 @@ class TestResults:
         assert panel.wait(TIMEOUT_SEC)
         assert len(runs) == 3
 
-    def test_the_code_makes_the_same_picture(self, panel, session, monkeypatch):
-        panel.make()
-        panel.wait(TIMEOUT_SEC)
-        monkeypatch.setattr("ldm_lab.api.load", lambda name: session.model)
-        monkeypatch.delattr("ldm_lab.load", raising=False)
-        names = {}
-        exec(panel.code(), names)
-        assert names["run"].images[0].tobytes() == panel.run.images[0].tobytes()
+    def test_the_code_makes_the_same_picture(self, tiny_folder):
+        with Session(lab.load(tiny_folder)) as session, ToyPanel(session) as panel:
+            panel.make()
+            panel.wait(TIMEOUT_SEC)
+            names = {}
+            exec(panel.code().replace(repr(session.name), repr(str(tiny_folder))), names)
+            assert names["run"].images[0].tobytes() == panel.run.images[0].tobytes()
 
 
 class TestErrors:
@@ -106,6 +106,12 @@ class TestErrors:
         session.call(refusing, listener=Watch(status=panel.status)).wait(TIMEOUT_SEC)
         assert (panel.status.kind, panel.status.text) == ("error", "no, because the test says so")
         assert "refuse" in panel.status.details
+
+    def test_a_session_that_was_closed_is_said(self, panel, session):
+        session.close()
+        with pytest.raises(RequestError, match="the session of 'tiny' is closed"):
+            panel.guarded(panel.make)()
+        assert panel.status.text.startswith("the session of 'tiny' is closed")
 
     def test_errors_of_others_are_called_by_their_kind(self, panel):
         panel.status.complain(KeyError("lost"))

@@ -74,7 +74,7 @@ def test_a_long_walk_is_thinned_and_says_so(session, tiny_model):
         panel.wait(TIMEOUT_SEC)
         content, _ = shown(panel)
         assert content["count"] == 151
-        assert panel.status.text == "300 steps; every 2th is shown"
+        assert panel.status.text == "300 steps; one of 2 is shown"
         assert panel.view.labels[1] == f"step 2, t = {run.trajectory[2].t}"
 
 
