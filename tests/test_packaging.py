@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()}
 BASE = [Requirement(line) for line in PROJECT["dependencies"]]
 OURS = {"ldm_lab", "tests", "benchmarks", "apps"}
+WHERE_PRESENT = {"umap"}  # used where a person has it; nothing asks for it
 
 
 def names(*groups):
@@ -34,7 +35,7 @@ def imported(folder):
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.split(".")[0])
     distributions = metadata.packages_distributions()
-    foreign = found - OURS - set(sys.stdlib_module_names)
+    foreign = found - OURS - WHERE_PRESENT - set(sys.stdlib_module_names)
     return {canonicalize_name(distributions.get(name, [name])[0]) for name in foreign}
 
 
