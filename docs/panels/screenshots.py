@@ -78,6 +78,7 @@ panel.changes.controls["prompt"].set("a large green square left of a small blue 
 panel.walk_on()
 panel.wait()
 panel.go_to(4)
+panel.pad.show_mask(MaskPicture.from_image(Image.new("L", panel.pad.mask.size)))
 panel.tools._tool.value = "Gain and shift"
 panel.tools._form.controls["gain"].set(2.0)
 panel.add_edit()
@@ -85,6 +86,7 @@ panel
 """,
         ),
         ready="panel.wait() and len(panel.tree.runs) == 3",
+        visible=".ldm-tree-item",
     ),
     "trajectory": Shot(
         cells=(
@@ -92,6 +94,7 @@ panel
             "job.wait()\npanel = TrajectoryPanel(session, source.run)\npanel.decode()\npanel",
         ),
         ready="panel.wait() and len(panel.view.delivered('sheets')[1]) == 5",
+        visible=".ldm-trajectory canvas",
         prepare="""() => {
             const slider = document.querySelector('.ldm-trajectory input');
             const [pinA, pinB] = document.querySelectorAll('.ldm-pin button');
@@ -102,6 +105,48 @@ panel
     "generate": Shot(
         cells=("panel = GeneratePanel(session)\npanel.seeds.set((0, 1, 2, 3))\npanel.generate()\npanel",),
         ready="panel.run is not None",
+        visible=".ldm-frame-view img",
+    ),
+    "inpaint": Shot(
+        cells=(
+            """
+from PIL import Image, ImageDraw
+panel = InpaintPanel(session)
+panel.form.controls["prompt"].set("a large blue star on gray")
+mask = Image.new("L", (64, 64))
+ImageDraw.Draw(mask).ellipse((22, 6, 56, 40), fill=255)
+panel.paint(mask)
+panel.repaint()
+panel
+""",
+        ),
+        ready="panel.wait(120) and panel.run is not None",
+    ),
+    "layout": Shot(
+        cells=(
+            """
+name = "shapes-layout" if "shapes-layout" in lab.checkpoints.shipped_models() else "shapes-text"
+panel = LayoutPanel(lab.Session(lab.load(name)))
+if name == "shapes-layout":
+    panel.make()
+panel
+""",
+        ),
+        ready="panel.wait(120)",
+    ),
+    "codebook": Shot(
+        cells=("panel = CodebookPanel(session)\npanel",),
+        ready="panel.wait(120) and panel.opened is not None",
+        visible=".ldm-code-picture",
+        prepare="""() => {
+            const click = (node, x, y) => {
+                const box = node.getBoundingClientRect();
+                const place = { clientX: box.left + x * box.width, clientY: box.top + y * box.height, bubbles: true };
+                node.dispatchEvent(new MouseEvent("click", place));
+            };
+            click(document.querySelector(".ldm-code-stage"), 0.2, 0.65);
+            click(document.querySelector(".ldm-code-grid"), 0.45, 0.3);
+        }""",
     ),
     "compression": Shot(
         cells=("panel = CompressionPanel(session)\npanel.choice.source.value = 'astronaut'\npanel",),
@@ -120,6 +165,16 @@ panel
             "panel.wait(240)\npanel.make()\npanel.measure()\npanel.directions.find()\npanel",
         ),
         ready="panel.wait(240) and panel.directions.found is not None",
+    ),
+    "training": Shot(
+        cells=(
+            "from dataclasses import replace\n"
+            "from ldm_lab.training.presets import shapes_kl_f4\nrecipe = shapes_kl_f4()\n"
+            "training = replace(recipe.training, num_steps=60, sheet_every=30, save_every=60, batch_size=8)\n"
+            "panel = TrainingPanel(session, recipe=replace(recipe, training=training), folder='run')\n"
+            "panel.start()\npanel",
+        ),
+        ready="panel.wait(240) and panel.history.steps[-1] == 60",
     ),
     "guidance": Shot(
         cells=(

@@ -3,7 +3,7 @@
 from ldm_lab.session.branch_code import python_of_branch, python_of_run
 from ldm_lab.session.code import given_values, lines_that_make, python_of, spell_call
 from ldm_lab.session.compare import are_identical, check_made_by, count_common_steps, diff_settings
-from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Started, Stepped, Stopped
+from ldm_lab.session.events import Event, Failed, Finished, Frame, LastEvent, Progressed, Started, Stepped, Stopped
 from ldm_lab.session.grid import Axis, CellStore, axis_names, cells_of
 from ldm_lab.session.job import Job
 from ldm_lab.session.preview import linear_preview_of
@@ -19,6 +19,7 @@ __all__ = [
     "Frame",
     "Job",
     "LastEvent",
+    "Progressed",
     "RunTree",
     "Session",
     "Started",

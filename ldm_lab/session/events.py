@@ -47,6 +47,17 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Progressed:
+    """A piece of work that is no walk was done, see ``Session.undertake``.
+
+    Attributes:
+        value: What the work says of it.
+    """
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Finished:
     """The job is done.
 
@@ -81,5 +92,5 @@ class Failed:
     details: str
 
 
-Event = Started | Stepped | Frame | Finished | Stopped | Failed
+Event = Started | Stepped | Frame | Progressed | Finished | Stopped | Failed
 LastEvent = Finished | Stopped | Failed

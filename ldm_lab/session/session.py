@@ -136,6 +136,19 @@ class Session:
         self._worker.call(job)
         return job
 
+    def undertake(self, work: Callable[[Job, Callable[[], None]], Any], *, listener: Listener | None = None) -> Job:
+        """Hand over long work that is no walk, such as training; it is carried out in its turn.
+
+        ``work(job, let_in)`` tells of its pieces by ``job.tell``, calls ``let_in()`` between them, where calls of
+        others are carried out, and ends early where ``job.is_stopping``.
+
+        Raises:
+            RequestError: If the session is closed.
+        """
+        job = self._job(lambda job: work(job, self._worker.serve_calls), listener=listener)
+        self._worker.submit(job)
+        return job
+
     def decode(self, z: Tensor) -> list[Image.Image]:
         """Scaled latents (B, C, h, w) → images, by the decoder; waits for a turn between two steps."""
         return self.call(lambda model: model.decode(z)).result()

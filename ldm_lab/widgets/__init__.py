@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.sample_map_panel import SampleMapPanel
     from ldm_lab.widgets.scatter import Scatter
     from ldm_lab.widgets.status_line import StatusLine
+    from ldm_lab.widgets.training_panel import TrainingPanel
     from ldm_lab.widgets.trajectory_panel import TrajectoryPanel
     from ldm_lab.widgets.walk_panel import WalkPanel
     from ldm_lab.widgets.watch import Watch
@@ -74,6 +75,7 @@ __all__ = [
     "Scrubber",
     "SettingsForm",
     "StatusLine",
+    "TrainingPanel",
     "TrajectoryPanel",
     "WalkPanel",
     "Watch",
@@ -112,6 +114,7 @@ _HOMES = {
     "Scrubber": "pictures",
     "SettingsForm": "form",
     "StatusLine": "status_line",
+    "TrainingPanel": "training_panel",
     "TrajectoryPanel": "trajectory_panel",
     "WalkPanel": "walk_panel",
     "Watch": "watch",
