@@ -170,7 +170,7 @@ def seconds_a_step(model: Pipeline, settings: TaskSettings) -> float:
 
 
 def _all_settings(settings: TaskSettings, axes: Sequence[Axis]) -> Iterator[TaskSettings]:
-    x, y, z = (*axes, None, None)[:3]
+    x, (y, z) = axes[0], (*axes[1:], None, None)[:2]
     pages = [settings] if z is None else [z.place(settings, index) for index in range(len(z.values))]
     for page in pages:
         for row in cells_of(page, x, y):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ldm_lab.session.events import Progressed
 from ldm_lab.session.job import Job, Listener
@@ -66,7 +67,8 @@ def train_in(session: Session, recipe: Recipe, folder: str | Path, *, listener: 
     return session.undertake(work, listener=listener)
 
 
-def _stage_of(recipe: Recipe) -> AutoencoderStage | DiffusionStage:
+def _stage_of(recipe: Recipe) -> Any:
+    """A ``Stage``; its networks are of narrower types than that promises, which a type checker would not let pass."""
     return AutoencoderStage(recipe) if isinstance(recipe, AutoencoderRecipe) else DiffusionStage(recipe)
 
 

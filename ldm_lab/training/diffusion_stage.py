@@ -3,7 +3,7 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class DiffusionStage:
         )
         self.identity = self._identity() | ({} if start is None else {"init_from": start.digest})
 
-    def prepare(self, folder: str | Path, *, device: str = "auto") -> Iterator[int]:
+    def prepare(self, folder: str | Path, *, device: str = "auto") -> Generator[int, None, None]:
         """Encode the data set into a store in ``folder``; yields how many examples are done, of ``self.length``."""
         self.model.autoencoder.to(choose_device(device))
         is_shared = int(os.environ.get("WORLD_SIZE", "1")) > 1  # one process builds, the others wait

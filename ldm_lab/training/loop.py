@@ -6,7 +6,7 @@ checkpoint to a state that is bit for bit that of a run that was never stopped (
 of threads).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -45,7 +45,9 @@ from ldm_lab.training.state import TrainingState
 MAX_SKIPPED = 20  # fp16 steps in a row that the loss scaler may skip
 
 
-def train(stage: Stage, config: TrainingConfig, folder: str | Path, *, device: str = "auto") -> Iterator[TrainStep]:
+def train(
+    stage: Stage, config: TrainingConfig, folder: str | Path, *, device: str = "auto"
+) -> Generator[TrainStep, None, None]:
     """Train a stage, or go on with a run that was stopped.
 
     Ctrl-C waits for the end of the step. Warns where a damaged checkpoint is passed over.
