@@ -30,12 +30,14 @@ class Shot:
 
     Attributes:
         cells: Python after ``SETUP``; the value of the last one is the panel.
+        begin: Python that is carried out when the panel is on the screen, such as what makes it work.
         ready: A Python expression that is true when there is something to see.
         visible: A CSS selector of something that is there when the browser has drawn what was delivered.
         prepare: JavaScript that is carried out in the page before the picture is taken, such as a click.
     """
 
     cells: tuple[str, ...]
+    begin: str = "pass"
     ready: str = "True"
     visible: str = ".ldm-panel"
     prepare: str = ""
@@ -155,15 +157,14 @@ panel
     "grid": Shot(
         cells=(
             "axes = [('guidance_scale', '1, 3, 6, 12'), ('num_steps', '3, 10')]\n"
-            "panel = GridPanel(session, axes=axes, folder=None)\npanel.estimate()\npanel.make()\npanel",
+            "panel = GridPanel(session, axes=axes, folder=None)\npanel",
         ),
+        begin="panel.estimate(); panel.make()",
         ready="panel.wait(240) and panel.grid.num_done == 8 and setattr(panel.view, 'chosen', 6) is None",
     ),
     "walk": Shot(
-        cells=(
-            "panel = WalkPanel(session)\npanel.film()\npanel",
-            "panel.wait(240)\npanel.make()\npanel.measure()\npanel.directions.find()\npanel",
-        ),
+        cells=("panel = WalkPanel(session)\npanel",),
+        begin="panel.film(); panel.wait(240); panel.make(); panel.measure(); panel.directions.find()",
         ready="panel.wait(240) and panel.directions.found is not None",
     ),
     "training": Shot(
@@ -171,16 +172,14 @@ panel
             "from dataclasses import replace\n"
             "from ldm_lab.training.presets import shapes_kl_f4\nrecipe = shapes_kl_f4()\n"
             "training = replace(recipe.training, num_steps=60, sheet_every=30, save_every=60, batch_size=8)\n"
-            "panel = TrainingPanel(session, recipe=replace(recipe, training=training), folder='run')\n"
-            "panel.start()\npanel",
+            "panel = TrainingPanel(session, recipe=replace(recipe, training=training), folder='run')\npanel",
         ),
+        begin="panel.start()",
         ready="panel.wait(240) and panel.history.steps[-1] == 60",
     ),
     "guidance": Shot(
-        cells=(
-            "panel = GuidancePanel(session)\npanel.pad.points = [[0.0, 1.0], [0.3, 6.0], [1.0, 3.0]]\n"
-            "panel.make()\npanel",
-        ),
+        cells=("panel = GuidancePanel(session)\npanel.pad.points = [[0.0, 1.0], [0.3, 6.0], [1.0, 3.0]]\npanel",),
+        begin="panel.make()",
         ready="panel.wait(120) and len(panel.parts) == 20",
     ),
     "microscope": Shot(
@@ -247,6 +246,8 @@ def take(name: str, shot: Shot) -> list[str]:
         notebook = Notebook.open(browser, url, Path(folder), [SETUP, *shot.cells], size=(WIDTHS[0], HEIGHT))
         notebook.command("application:toggle-left-area")
         notebook.run_all()
+        notebook.page.wait_for_selector(".ldm-panel .ldm-status", timeout=RUN_MSEC)
+        notebook.evaluate(f"exec({shot.begin!r}, globals())")
         notebook.wait_until(shot.ready)
         notebook.page.wait_for_selector(shot.visible, timeout=RUN_MSEC)
         if shot.prepare:
