@@ -15,7 +15,7 @@ from tests.browser.jupyter import RUN_MSEC, Notebook, chromium, jupyter_lab
 
 FOLDER = Path(__file__).parent
 WIDTHS = (1280, 900)
-HEIGHT = 1400  # enough for the tallest panel; the picture is cut to the panel
+HEIGHT = 2600  # enough for the tallest panel; the picture is cut to the panel
 
 SETUP = """
 import ldm_lab as lab

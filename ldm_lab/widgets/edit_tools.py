@@ -67,7 +67,7 @@ class EditTools:
             style={"description_width": "9.5em"},
             layout={"width": "auto"},
         )
-        self._add = ipywidgets.Button(description="Add edit", icon="plus", layout={"width": "auto"})
+        self._add = ipywidgets.Button(description="Add edit", icon="plus", layout={"align_self": "flex-start"})
         self._form_box, self._list = ipywidgets.VBox(), ipywidgets.VBox()
         self._tool.observe(guarded(lambda _: self._show_form()), "value")
         self.widget = ipywidgets.VBox([self._tool, self._form_box, self._add, self._list])

@@ -19,6 +19,7 @@ from ldm_lab.widgets.walk_view import WalkSheets, sheets_of
 from ldm_lab.widgets.watch import Watch
 
 CHANGEABLE = ("prompt", "negative_prompt", "label", "guidance_scale", "sampler")
+DRAWING = "The steps of the run are drawn …"
 WIDTH = 320  # of pictures, in pixels on the screen
 
 
@@ -159,7 +160,7 @@ class RewindPanel(Panel):
             return
         place = next(place for place, other in enumerate(self.tree.runs) if other is run.branch.parent)
         self.compare.before_name = f"Run {place}"
-        self.compare.after_name = f"Run {self.tree_view.chosen}: {what_changed(run)}"
+        self.compare.after_name = f"Run {self.tree_view.chosen}"
         self.compare.compare(run.branch.parent.outcome.images[image], run.outcome.images[image])
 
     def _preview(self) -> None:
@@ -200,7 +201,7 @@ class RewindPanel(Panel):
 
     def _build_views(self) -> None:
         self.tree_view = RunTreeView(label="Runs, each under the one that it left")
-        self.scrubber = Scrubber(label="Step where the run is left", reports=True, width=WIDTH)
+        self.scrubber = Scrubber(label="Step where the run is left", reports=True, width=WIDTH, placeholder=DRAWING)
         self.pad = MaskPad(label="Cells of the latent that change", width=WIDTH, on_file=self.guarded(self._open_mask))
         self.coming = FrameView(width=WIDTH, placeholder="Walk on: the new run comes out here.")
         self.compare = CompareSlider(width=WIDTH, placeholder="Run and branch are compared here.")
@@ -213,7 +214,7 @@ class RewindPanel(Panel):
         )
         self._stop = ipywidgets.Button(description="Stop", icon="stop", disabled=True, tooltip="Ends within one step.")
         self._renormalise = ipywidgets.Button(
-            description="Renormalise", icon="balance-scale", button_style="warning", layout={"width": "auto"}
+            description="Renormalise", icon="balance-scale", button_style="warning", layout={"align_self": "flex-start"}
         )
         self._warning_row = ipywidgets.VBox([self._warning, self._renormalise], layout={"display": "none"})
         self._warning_row.add_class("ldm-warning")

@@ -1,13 +1,17 @@
 """The tree of runs as a list to choose from."""
 
+import textwrap
+
 import traitlets
 from PIL import Image
 
 from ldm_lab.session import RunTree, are_identical, diff_settings
 from ldm_lab.tasks import LatentEdit, Run
 from ldm_lab.widgets.browser_view import BrowserView, script, style
+from ldm_lab.widgets.controls import label_of
 from ldm_lab.widgets.pictures import png_of_image
 
+MAX_WORDS = 60  # letters of a setting
 THUMBNAIL = (96, 96)  # twice the pixels on the screen
 
 
@@ -39,7 +43,7 @@ def what_changed(run: Run) -> str:
         return run.settings.title
     edits = [name_of(edit) for edit in run.branch.recipe.edits]
     changes = [
-        f"{name} {new!r:.40}"
+        f"{label_of(name).lower()}: {textwrap.shorten(str(new), MAX_WORDS, placeholder=' …')}"
         for name, (_, new) in diff_settings(run.branch.parent, run).items()
         if name not in ("recipe", "seeds")
     ]

@@ -23,6 +23,7 @@ import nbformat
 
 START_SEC = 300.0
 RUN_MSEC = 300_000  # of tests that would otherwise hang; nothing is measured by it
+CALM_TENTHS = 20  # of a second
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--disable-gpu",
@@ -94,7 +95,8 @@ class Notebook:
     page: Any
     errors: list[str] = field(default_factory=list)
     sent: list[Any] = field(default_factory=list)
-    _knows_widgets: bool = False
+    _asked: int = 0
+    _answered: int = 0
 
     @classmethod
     def open(
@@ -128,13 +130,25 @@ class Notebook:
         page.goto(f"{url}/lab/tree/{name}.ipynb?reset", wait_until="domcontentloaded", timeout=RUN_MSEC)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=RUN_MSEC)
         page.wait_for_function(KERNEL_IS_READY, timeout=RUN_MSEC)
-        opened._wait_for_manager()
         return opened
 
     def run_all(self) -> None:
-        """Run all cells, and wait until the kernel has done them; work of panels goes on."""
-        self.command("notebook:run-all-cells")
-        self.page.wait_for_function(CELLS_ARE_RUN, timeout=RUN_MSEC)
+        """Run the cells one by one, and wait until the kernel has done each; work of panels goes on.
+
+        The first cell should open no widget: Lab asks the kernel which ones there are while it runs, see
+        ``_wait_for_manager``.
+
+        Raises:
+            RuntimeError: If a cell fails.
+        """
+        for place in range(self.page.evaluate(f"() => {CELLS}.length")):
+            self.page.evaluate(RUN_CELL, place)
+            self.page.wait_for_function(CELL_IS_RUN, arg=place, timeout=RUN_MSEC)
+            errors = self.page.evaluate(ERRORS_OF_CELL, place)
+            if errors:
+                raise RuntimeError(f"cell {place} failed: {errors[0]}")
+            if place == 0:
+                self._wait_for_manager()
 
     def evaluate(self, expression: str) -> Any:
         """The value of a Python expression in the kernel, which must be plain: numbers, words, lists."""
@@ -167,37 +181,44 @@ class Notebook:
         self.page.close()
 
     def _wait_for_manager(self) -> None:
-        """Wait until Lab has asked the kernel which widgets there are.
+        """Wait until Lab has asked the kernel which widgets there are, and asks no more.
 
-        It asks once after opening. Where cells are run before the kernel answers, the answer names widgets that are
-        just being opened, Lab makes a second model of each, and the view that is shown may be that of the deaf one.
+        It asks after opening. Where widgets are opened before the kernel comes to answer, the answer names them, Lab
+        makes a second model of each, and the view that is shown may be that of the one that hears nothing.
         """
+        calm = 0
         for _ in range(RUN_MSEC // 100):
-            if self._knows_widgets:
+            calm = calm + 1 if 0 < self._asked <= self._answered else 0
+            if calm == CALM_TENTHS:
                 return
             self.page.wait_for_timeout(100)
         raise TimeoutError("JupyterLab did not ask the kernel for its widgets")
 
     def _listen_in(self, socket: Any) -> None:
         if "/api/kernels/" in socket.url:
-            socket.on("framesent", lambda message: self.sent.append(message))
-            socket.on("framereceived", self._look_for_widgets)
+            socket.on("framesent", self._see_sent)
+            socket.on("framereceived", self._see_received)
 
-    def _look_for_widgets(self, message: Any) -> None:
-        data = message if isinstance(message, bytes) else str(message).encode()
-        self._knows_widgets = self._knows_widgets or b"comm_info_reply" in data
+    def _see_sent(self, message: Any) -> None:
+        self.sent.append(message)
+        self._asked += b"comm_info_request" in _bytes_of(message)
+
+    def _see_received(self, message: Any) -> None:
+        self._answered += b"comm_info_reply" in _bytes_of(message)
 
     def _hear(self, message: Any) -> None:
         if message.type == "error" and not any(noise in message.text for noise in KNOWN_NOISE):
             self.errors.append(message.text)
 
 
-# Cells after one that failed are never run, and need not be waited for.
-CELLS_ARE_RUN = """() => {
-    const cells = window.jupyterapp.shell.currentWidget.content.widgets.filter((cell) => cell.model.type === "code");
-    const failed = cells.some((cell) => cell.model.sharedModel.getOutputs().some((one) => one.output_type === "error"));
-    return failed || (cells.length > 0 && cells.every((cell) => cell.model.executionCount !== null));
+CELLS = "window.jupyterapp.shell.currentWidget.content.widgets"
+RUN_CELL = """(place) => {
+    window.jupyterapp.shell.currentWidget.content.activeCellIndex = place;
+    window.jupyterapp.commands.execute("notebook:run-cell");
 }"""
+CELL_IS_RUN = f"(place) => {CELLS}[place].model.executionCount !== null"
+ERRORS_OF_CELL = f"""(place) => {CELLS}[place].model.sharedModel.getOutputs()
+    .filter((output) => output.output_type === "error").map((output) => `${{output.ename}}: ${{output.evalue}}`)"""
 
 ASK_KERNEL = """async (code) => {
     const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
@@ -225,6 +246,10 @@ def _ask_for_no_news(settings: Path) -> None:
     path = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"fetchNews": "false"}')
+
+
+def _bytes_of(message: Any) -> bytes:
+    return message if isinstance(message, bytes) else str(message).encode()
 
 
 def _free_port() -> int:

@@ -185,7 +185,7 @@ class TestTree:
         content, pictures = panel.tree_view.delivered("runs")
         assert [node["depth"] for node in content["nodes"]] == [0, 1, 1]
         assert content["nodes"][1]["changed"] == "left at step 2: noise amount 1"
-        assert content["nodes"][2]["changed"] == "left at step 2: prompt 'a blue star'"
+        assert content["nodes"][2]["changed"] == "left at step 2: prompt: a blue star"
         assert len(set(pictures)) == 3
         assert panel.tree_view.chosen == 2
 
