@@ -48,7 +48,7 @@ class Compression:
                 self.facts = gr.HTML(elem_classes="facts", elem_id="compression-facts")
                 self.sliders = [_slider(name) for name in names]
                 self.errors = gr.Gallery(
-                    label="Where it is wrong: dark is not at all",
+                    label="Error: dark is none",
                     format="png",
                     columns=3,
                     visible=False,
@@ -94,7 +94,7 @@ class Compression:
 
 def _slider(name: str) -> gr.ImageSlider:
     return gr.ImageSlider(
-        label=f"The picture, and what {name} leaves of it",
+        label=f"Original and {name}",
         format="png",
         interactive=False,
         visible=False,
