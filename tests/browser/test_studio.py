@@ -128,7 +128,7 @@ def test_stop_keeps_what_there_is(visit):
     someone.page.wait_for_selector("#create-preview img")
     someone.page.click("#create-stop")
     someone.page.wait_for_function("document.querySelector('#create-status').innerText.includes('Stopped')")
-    assert someone.page.locator("#create-gallery img").count() >= 1
+    someone.page.wait_for_selector("#create-gallery img")
     assert "of 200 steps" in someone.page.locator("#create-status").inner_text()
 
 
