@@ -23,7 +23,6 @@ import nbformat
 
 START_SEC = 300.0
 RUN_MSEC = 300_000  # of tests that would otherwise hang; nothing is measured by it
-CALM_TENTHS = 20  # of a second
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--disable-gpu",
@@ -95,8 +94,6 @@ class Notebook:
     page: Any
     errors: list[str] = field(default_factory=list)
     sent: list[Any] = field(default_factory=list)
-    _asked: int = 0
-    _answered: int = 0
 
     @classmethod
     def open(
@@ -135,9 +132,6 @@ class Notebook:
     def run_all(self) -> None:
         """Run the cells one by one, and wait until the kernel has done each; work of panels goes on.
 
-        The first cell should open no widget: Lab asks the kernel which ones there are while it runs, see
-        ``_wait_for_manager``.
-
         Raises:
             RuntimeError: If a cell fails.
         """
@@ -147,8 +141,6 @@ class Notebook:
             errors = self.page.evaluate(ERRORS_OF_CELL, place)
             if errors:
                 raise RuntimeError(f"cell {place} failed: {errors[0]}")
-            if place == 0:
-                self._wait_for_manager()
 
     def evaluate(self, expression: str) -> Any:
         """The value of a Python expression in the kernel, which must be plain: numbers, words, lists."""
@@ -180,31 +172,9 @@ class Notebook:
         """Close the page; its kernel ends with JupyterLab."""
         self.page.close()
 
-    def _wait_for_manager(self) -> None:
-        """Wait until Lab has asked the kernel which widgets there are, and asks no more.
-
-        It asks after opening. Where widgets are opened before the kernel comes to answer, the answer names them, Lab
-        makes a second model of each, and the view that is shown may be that of the one that hears nothing.
-        """
-        calm = 0
-        for _ in range(RUN_MSEC // 100):
-            calm = calm + 1 if 0 < self._asked <= self._answered else 0
-            if calm == CALM_TENTHS:
-                return
-            self.page.wait_for_timeout(100)
-        raise TimeoutError("JupyterLab did not ask the kernel for its widgets")
-
     def _listen_in(self, socket: Any) -> None:
         if "/api/kernels/" in socket.url:
-            socket.on("framesent", self._see_sent)
-            socket.on("framereceived", self._see_received)
-
-    def _see_sent(self, message: Any) -> None:
-        self.sent.append(message)
-        self._asked += b"comm_info_request" in _bytes_of(message)
-
-    def _see_received(self, message: Any) -> None:
-        self._answered += b"comm_info_reply" in _bytes_of(message)
+            socket.on("framesent", lambda message: self.sent.append(message))
 
     def _hear(self, message: Any) -> None:
         if message.type == "error" and not any(noise in message.text for noise in KNOWN_NOISE):
@@ -246,10 +216,6 @@ def _ask_for_no_news(settings: Path) -> None:
     path = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"fetchNews": "false"}')
-
-
-def _bytes_of(message: Any) -> bytes:
-    return message if isinstance(message, bytes) else str(message).encode()
 
 
 def _free_port() -> int:
