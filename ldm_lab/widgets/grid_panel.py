@@ -188,6 +188,8 @@ class GridPanel(Panel):
 
     def _take(self, grid: SettingsGrid, number: int, image: Image.Image | None) -> None:
         """Show a cell that was kept, or have it made."""
+        if grid is not self.grid:
+            return
         if image is None:
             self._ask(grid, number, anew=True)
             return
@@ -196,7 +198,9 @@ class GridPanel(Panel):
         self._say_progress(grid)
 
     def _hear(self, grid: SettingsGrid, number: int, event: Event) -> None:
-        """Take an event of a cell's job; one cell that fails leaves the others alone."""
+        """Take an event of a cell's job, unless its grid was left; a cell that fails leaves the others alone."""
+        if grid is not self.grid:
+            return
         match event:
             case Frame(jpeg):
                 self.view.paint(number, jpeg)

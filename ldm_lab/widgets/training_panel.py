@@ -78,11 +78,11 @@ class TrainingPanel(Panel):
 
     def start(self) -> Job:
         """Train, or go on with the run in the folder."""
+        recipe = self.recipe()
         self.history = History.of(self.folder.value)
         self._start.disabled, self._stop.disabled = True, False
         self.status.say("Training begins …", kind="busy")
-        listener = self.guarded(self._hear)
-        return self._keep(train_in(self.session, self.recipe(), self.folder.value, listener=listener))
+        return self._keep(train_in(self.session, recipe, self.folder.value, listener=self.guarded(self._hear)))
 
     def stop(self) -> None:
         """End after the step that is being done, with a checkpoint and the model."""

@@ -58,6 +58,7 @@ class WalkPanel(Panel):
         self.film_view = Scrubber(label="Frame", width=256, placeholder="The frames of a film come here.")
         self.directions = DirectionsSection(self)
         self._asked: tuple[Any, ...] | None = None
+        self._own: list[Job] = []
         self._build_controls(start.prompts)
         self._arrange()
         self._name_anchors()
@@ -81,10 +82,10 @@ class WalkPanel(Panel):
         settings = self.settings()
         if preview:
             settings = dataclasses.replace(settings, num_steps=min(self.preview_steps.value, settings.num_steps))
-        for job in self.pending:
-            job.cancel()
+        self._let_go()
         watch = Watch(status=self.status, on_frame=self.view.paint, on_value=self._show)
-        return self.submit(settings, watch, slot=id(self))
+        self._own = [self.submit(settings, watch, slot=id(self))]
+        return self._own[0]
 
     def add_picture(self, image: Image.Image) -> Job:
         """Take a picture up to its noise, which becomes an anchor.
@@ -106,11 +107,10 @@ class WalkPanel(Panel):
         """Make the frames of a way, one after the other."""
         self.frames = []
         asked = places_on(self.path.value, self.settings(), self.num_frames.value)
-        for job in self.pending:
-            job.cancel()
+        self._let_go()
         for number, settings in enumerate(asked):
             watch = Watch(status=self.status, on_value=lambda run, number=number: self._take_frame(run, number))
-            self.submit(settings, watch)
+            self._own.append(self.submit(settings, watch))
 
     def save_film(self, path: str | Path) -> Path:
         """Write the frames as GIF, WebP, MP4, or a strip as PNG.
@@ -148,6 +148,12 @@ class WalkPanel(Panel):
         ]
         place = next(index for index, line in enumerate(lines) if line.startswith("run = "))
         return "\n".join([*lines[:place], *found, *lines[place:]])
+
+    def _let_go(self) -> None:
+        """Cancel the image or the film that is being made; samples for directions and inversions go on."""
+        for job in self._own:
+            job.cancel()
+        self._own = []
 
     def _show(self, run: Run) -> None:
         self.view.settle(run.grid(), alt=f"{run.settings.across:.0%} across, {run.settings.down:.0%} down")

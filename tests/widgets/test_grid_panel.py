@@ -74,6 +74,21 @@ def test_stop_keeps_the_cells_that_are_done(gated, tmp_path):
         assert len(list(tmp_path.glob("*.png"))) == 1
 
 
+def test_of_a_grid_that_was_left_nothing_is_told(gated, tmp_path):
+    session, gate = gated
+    with GridPanel(session, settings=SETTINGS, axes=(("guidance_scale", "1, 2"),), folder=None) as panel:
+        panel.make()
+        gate.wait_inside()
+        left = panel.grid
+        panel.make()
+        gate.let_pass(100)
+        panel.wait(TIMEOUT_SEC)
+        assert panel.grid is not left
+        assert panel.result is panel.grid
+        assert left.num_done == 0
+        assert states(panel) == {0: "done", 1: "done"}
+
+
 def test_one_cell_is_made_again(made):
     before = made.grid.cells[2]
     made.make_again(2).wait(TIMEOUT_SEC)
