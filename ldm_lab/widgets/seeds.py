@@ -24,7 +24,7 @@ class SeedsControl:
     """
 
     def __init__(self) -> None:
-        wide = {"style": {"description_width": LABEL_WIDTH}, "layout": {"width": "auto", "flex": "1 1 14em"}}
+        wide = {"style": {"description_width": LABEL_WIDTH}, "layout": {"width": "auto", "flex": "1 1 13em"}}
         self._seed = ipywidgets.BoundedIntText(description="Seed", tooltip=HELP, min=0, max=LARGEST_SEED, **wide)
         self._count = ipywidgets.BoundedIntText(
             description="Images", tooltip="How many are made at once.", min=1, max=MAX_IMAGES, **wide
