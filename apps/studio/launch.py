@@ -117,6 +117,11 @@ def _start(page: gr.Blocks, options: Options) -> None:
         raise RequestError(
             f"port {options.port} of {options.host} cannot be used ({error}); choose another with --port"
         ) from error
+    except ValueError as error:  # Gradio asks its own page once, for three seconds, and then wants a public link
+        raise RequestError(
+            "the page has started and does not answer; the machine is busy, or a variable such as http_proxy keeps "
+            "it from reaching itself; start it again"
+        ) from error
 
 
 def _arguments(options: Options) -> dict[str, Any]:
