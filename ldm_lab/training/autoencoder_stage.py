@@ -29,7 +29,7 @@ from ldm_lab.training.start import copy_weights, portable
 
 HEALTH_PIXELS, HEALTH_IMAGES = 64 * 64**2, 64  # figures are measured on 64 small images, or on fewer large ones
 SHEET_IMAGES = 8
-SCALE_BATCHES = 64
+SCALE_BATCHES, SCALE_BATCH = 64, 16
 CODEBOOK_IMAGES = 64
 
 
@@ -108,11 +108,18 @@ class AutoencoderStage:
 
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
         """Measure the latent scale over many batches of whole images, and write the autoencoder."""
-        batches = (self.source.images(self._indices(draw, 16)).to(self._device) for draw in range(SCALE_BATCHES))
+        draws = range(self._num_scale_batches)
+        batches = (self.source.images(self._indices(draw, SCALE_BATCH)).to(self._device) for draw in draws)
         exported = copy.copy(self.averaged)  # same weights, a config of its own
         exported.config = replace(self.averaged.config, scale_factor=measure_scale(self.averaged, batches))
         recipe = to_dict(portable(self.recipe)) | {"provenance": provenance}
         save_autoencoder(folder, exported, recipe=recipe, replace=True)
+
+    @property
+    def _num_scale_batches(self) -> int:
+        """Of a small data set as many as hold every image once."""
+        whole = SCALE_BATCHES if self.length is None else -(-self.length // SCALE_BATCH)
+        return min(SCALE_BATCHES, whole)
 
     def _indices(self, draw: int, size: int) -> list[int]:
         return stream_indices(draw * size, size, length=self.length, seed=self.recipe.training.seed)

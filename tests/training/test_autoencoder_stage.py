@@ -10,6 +10,7 @@ from ldm_lab.checkpoints import load_autoencoder, read_checkpoint
 from ldm_lab.core.errors import CheckpointMismatchError, ShapeError
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.data.source import DataConfig
+from ldm_lab.training import autoencoder_stage
 from ldm_lab.training.autoencoder_stage import AutoencoderStage
 
 
@@ -67,6 +68,18 @@ def test_exported_latents_have_unit_variance_and_the_stage_is_left_alone(autoenc
         z = exported.config.scale_factor * posterior.sample(torch.Generator().manual_seed(0))
     assert z.std().item() == pytest.approx(1.0, rel=0.02)
     assert read_checkpoint(tmp_path / "model").content["recipe"]["provenance"] == {"steps": 4}
+
+
+@pytest.mark.parametrize(("length", "num_batches"), [(20, 2), (32, 2), (33, 3), (10_000, 4), (None, 4)])
+def test_of_a_small_data_set_the_scale_is_measured_on_every_image_once(
+    autoencoder_recipe, tmp_path, monkeypatch, length, num_batches
+):
+    monkeypatch.setattr(autoencoder_stage, "SCALE_BATCHES", 4)
+    monkeypatch.setattr(autoencoder_stage, "measure_scale", lambda _, batches: float(len(list(batches))))
+    stage = AutoencoderStage(autoencoder_recipe)
+    stage.length = length
+    stage.export(tmp_path / "model", provenance={})
+    assert load_autoencoder(tmp_path / "model").config.scale_factor == num_batches
 
 
 def test_starting_weights(autoencoder_recipe, first_stage, tmp_path):
