@@ -7,6 +7,7 @@ are delivered as messages: what is synced state is written into the notebook fil
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -32,8 +33,11 @@ class BrowserView(anywidget.AnyWidget):
     label = traitlets.Unicode("", help="What a screen reader calls it.").tag(sync=True)
     placeholder = traitlets.Unicode("", help="What stands there as long as there is nothing to show.").tag(sync=True)
 
+    own_id = traitlets.Unicode(help="By which the script finds its own model.").tag(sync=True)
+
     def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
+        own_id = uuid4().hex
+        super().__init__(model_id=own_id, own_id=own_id, **traits)
         self._deliveries: dict[str, tuple[dict[str, Any], list[bytes]]] = {}
         self.on_msg(self._receive)
 
@@ -57,6 +61,7 @@ class BrowserView(anywidget.AnyWidget):
 
     def _receive(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
         if content.get("topic") == "ready":
+            self.send_state([name for name in self.keys if not name.startswith("_")])  # changes may have been missed
             for message in list(self._deliveries.values()):
                 self.send(*message)
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.browser.jupyter import Notebook
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SCRUBBER = """
@@ -39,3 +41,37 @@ def test_scrubbing_asks_nothing_of_the_kernel_until_the_slider_is_let_go(scrubbi
 
 def test_the_console_is_clean(scrubbing):
     assert scrubbing.errors == []
+
+
+class ImpatientBrowser:
+    """A browser in which anywidget gives up on every model at once, as it does on a busy machine after two seconds."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def new_page(self, **options):
+        page = self.browser.new_page(**options)
+        page.add_init_script("""
+            const genuine = AbortSignal.timeout.bind(AbortSignal);
+            AbortSignal.timeout = (msec) => genuine(msec === 2000 ? 0 : msec);
+        """)
+        return page
+
+
+def test_on_a_busy_machine_views_hear_what_comes_later(lab_url, browser):
+    url, folder = lab_url
+    cells = [
+        "from PIL import Image\nfrom ldm_lab.widgets import FrameView, StatusLine\nframe, status = FrameView(), StatusLine()\nframe",
+        "status",
+    ]
+    notebook = Notebook.open(ImpatientBrowser(browser), url, folder, cells, name="impatient")
+    notebook.run_all()
+    notebook.page.wait_for_selector(".ldm-status", state="attached")
+    notebook.page.wait_for_selector(".ldm-frame-view", state="attached")
+    notebook.page.wait_for_timeout(500)
+    assert any("Failed to initialize model" in error for error in notebook.errors)  # it did give up
+    notebook.evaluate("frame.settle(Image.new('RGB', (4, 4), 'red'))")
+    notebook.evaluate("status.say('It was heard.', kind='done')")
+    notebook.page.get_by_text("It was heard.").wait_for()
+    notebook.page.locator(".ldm-frame-view img").wait_for()
+    notebook.close()

@@ -18,17 +18,31 @@ function claim(el, name) {
   el.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
 }
 
-/** Call handlers[topic](content, buffers) for what the kernel delivers beside the synced state; returns how to end it.
- *  The kernel is asked to deliver again what it has, because a view may open long after. */
+const hearing = new WeakSet();
+
+/** Let a view hear of everything, also of what was said before it was drawn. anywidget gives up on a model whose script
+ *  has not come within two seconds, as on a busy machine, and passes no message on to it any more. A view that is drawn
+ *  has its script; so messages go to the model past that gate, and the kernel is asked to say again what it has. */
+async function hear(model) {
+  if (hearing.has(model)) return;
+  hearing.add(model);
+  const own = await model.widget_manager.get_model(model.get("own_id")).catch(() => null);
+  const behindTheGate = own && Object.getPrototypeOf(Object.getPrototypeOf(own))._handle_comm_msg;
+  own?.comm?.on_msg((message) => behindTheGate.call(own, message));
+  model.send({ topic: "ready" });
+}
+
+/** Call handlers[topic](content, buffers) for what the kernel delivers beside the synced state; returns how to end it. */
 function receive(model, handlers) {
   const listener = (content, buffers) => handlers[content.topic]?.(content, buffers ?? []);
   model.on("msg:custom", listener);
-  model.send({ topic: "ready" });
+  hear(model);
   return () => model.off("msg:custom", listener);
 }
 
 /** Call a function now and whenever one of the traits changes; returns how to end it. */
 function follow(model, traits, update) {
+  hear(model);
   const events = traits.map((name) => `change:${name}`).join(" ");
   model.on(events, update);
   update();
