@@ -97,17 +97,16 @@ def serve(models: Models, options: Options | None = None) -> Iterator[gr.Blocks]
         _need_mcp()
     # What PIL decodes for Gradio is bounded as what ldm_lab decodes is; PIL refuses from twice this number on.
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-    folder = _own_folder()
-    page = build_app(models, cells=folder / "cells")
-    page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
-    try:
-        _start(page, options)
-        models.warm_up()
-        yield page
-    finally:
-        page.close(verbose=False)
-        models.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with _own_folder() as folder:
+        page = build_app(models, cells=folder / "cells")
+        page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
+        try:
+            _start(page, options)
+            models.warm_up()
+            yield page
+        finally:
+            page.close(verbose=False)
+            models.close()
 
 
 def _start(page: gr.Blocks, options: Options) -> None:
@@ -161,12 +160,23 @@ def _guards(options: Options) -> Sequence[Middleware]:
     ]
 
 
-def _own_folder() -> Path:
-    """A folder for uploads and results that nobody else can read; Gradio looks it up when components are made."""
-    folder = Path(tempfile.mkdtemp(prefix="ldm_lab-studio-"))
-    os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A folder for uploads and results that nobody else can read, and that goes with the page.
+
+    Gradio asks the environment for it at every upload, so that a page that is opened beside another one has to give the
+    variable back.
+    """
     os.environ.pop("GRADIO_SHARE", None)  # a variable shall not open the page to the world
-    return folder
+    folder, before = Path(tempfile.mkdtemp(prefix="ldm_lab-studio-")), os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        del os.environ["GRADIO_TEMP_DIR"]
+        if before is not None:
+            os.environ["GRADIO_TEMP_DIR"] = before
 
 
 def _is_loopback(host: str) -> bool:

@@ -51,11 +51,12 @@ def test_the_defaults_of_gradio_that_matter_are_ours():
 def test_variables_of_the_environment_open_nothing(monkeypatch):
     monkeypatch.setenv("GRADIO_SHARE", "True")
     monkeypatch.setenv("GRADIO_TEMP_DIR", "elsewhere")
-    folder = _own_folder()
-    assert "GRADIO_SHARE" not in os.environ
-    assert os.environ["GRADIO_TEMP_DIR"] == str(folder / "files")
-    assert folder.stat().st_mode & 0o077 == 0
-    folder.rmdir()
+    with _own_folder() as folder:
+        assert "GRADIO_SHARE" not in os.environ
+        assert os.environ["GRADIO_TEMP_DIR"] == str(folder / "files")
+        assert folder.stat().st_mode & 0o077 == 0
+    assert not folder.exists()
+    assert os.environ["GRADIO_TEMP_DIR"] == "elsewhere"  # a page beside this one keeps its own
 
 
 def test_analytics_are_off_before_gradio_is_imported():
