@@ -33,7 +33,7 @@ def _learns_in_bf16_on_cpu(queries: Tensor) -> bool:
 
 
 def _attend_explicitly(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """The same through the matrix of weights; torch's fused kernel takes 5 times as long there, forwards and backwards."""
+    """The same through the matrix of weights; torch's fused kernel takes 5 times as long there, both ways."""
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)  # (B, heads, N, M)
     return torch.softmax(scores, dim=-1).to(values.dtype) @ values
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ldm_lab.core.layout import LayoutObject
-from ldm_lab.tasks import Picture, Run, TaskSettings
+from ldm_lab.tasks import LatentEdit, Picture, Run, TaskSettings
 
 MAX_LINE = 100  # letters; a longer call has a line for each setting
 
@@ -42,8 +42,8 @@ def lines_that_make(run: Run, *, model: str, name: str = "run") -> list[str]:
     ]
 
 
-def given_values(settings: TaskSettings) -> dict[str, Any]:
-    """What differs from the settings class's own defaults, and the seeds; required settings first."""
+def given_values(settings: TaskSettings | LatentEdit) -> dict[str, Any]:
+    """What differs from the class's own defaults, and the seeds; required settings first."""
     fields = sorted(dataclasses.fields(settings), key=lambda field: field.default is not dataclasses.MISSING)
     values = {field.name: (getattr(settings, field.name), field.default) for field in fields}
     return {name: value for name, (value, default) in values.items() if value != default or name == "seeds"}

@@ -10,7 +10,6 @@ from ldm_lab.sampling.steps import LARGEST_SEED
 from ldm_lab.tasks.settings import MAX_IMAGES
 from ldm_lab.widgets.controls import LABEL_WIDTH
 from ldm_lab.widgets.form import WHOLE_ROW
-from ldm_lab.widgets.form import WHOLE_ROW
 
 HELP = "Image i has the seed plus i; the same seed is the same noise."
 

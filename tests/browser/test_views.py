@@ -61,7 +61,8 @@ class ImpatientBrowser:
 def test_on_a_busy_machine_views_hear_what_comes_later(lab_url, browser):
     url, folder = lab_url
     cells = [
-        "from PIL import Image\nfrom ldm_lab.widgets import FrameView, StatusLine\nframe, status = FrameView(), StatusLine()\nframe",
+        "from PIL import Image\nfrom ldm_lab.widgets import FrameView, StatusLine\n"
+        "frame, status = FrameView(), StatusLine()\nframe",
         "status",
     ]
     notebook = Notebook.open(ImpatientBrowser(browser), url, folder, cells, name="impatient")

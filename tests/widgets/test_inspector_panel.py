@@ -81,7 +81,6 @@ class TestViews:
         state = {name: value for name, value in panel.view.get_state().items() if name not in ("_esm", "_css")}
         assert len(str(state)) < 2000
 
-
     def test_a_channel_of_zeros_is_white(self, panel):
         panel.form.controls["gains"].set((1.0, 0.0, 1.0))
         settle(panel)
