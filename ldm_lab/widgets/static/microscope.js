@@ -236,6 +236,8 @@ function render({ model, el }) {
   const inTurn = (handler) => (content, buffers) => {
     turn = turn.then(() => handler(content, buffers));
   };
+  // What comes while a view opens may belong to a record from before; the kernel delivers both once more.
+  const belonging = (handler) => inTurn((content, buffers) => microscope.record && handler(content, buffers));
   claim(el, "ldm-micro");
   el.replaceChildren(empty);
   return endAll(
@@ -243,8 +245,8 @@ function render({ model, el }) {
     follow(model, ["hint"], () => microscope.attention === null && microscope.forgetWords()),
     receive(model, {
       record: inTurn((content, buffers) => microscope.takeRecord(content, buffers)),
-      attention: inTurn((content, buffers) => microscope.takeWords(content, buffers)),
-      influence: inTurn((content, buffers) => microscope.takeInfluence(content, buffers)),
+      attention: belonging((content, buffers) => microscope.takeWords(content, buffers)),
+      influence: belonging((content, buffers) => microscope.takeInfluence(content, buffers)),
     }),
   );
 }

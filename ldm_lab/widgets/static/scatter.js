@@ -304,7 +304,8 @@ function render({ model, el }) {
     follow(model, ["placeholder"], () => { empty.textContent = model.get("placeholder"); }),
     receive(model, {
       samples: inTurn((content, buffers) => scatter.takeSamples(content, buffers)),
-      blend: inTurn((content, buffers) => scatter.takeBlend(content, buffers)),
+      // What comes while a view opens may belong to samples from before; the kernel delivers both once more.
+      blend: inTurn((content, buffers) => scatter.record && scatter.takeBlend(content, buffers)),
     }),
     () => theme.disconnect(),
   );
