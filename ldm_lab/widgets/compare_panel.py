@@ -17,6 +17,7 @@ from ldm_lab.session import Session, count_common_steps, diff_settings, lines_th
 from ldm_lab.tasks import Pipeline, Run
 from ldm_lab.viz import error_map, paint
 from ldm_lab.widgets.blink import Blink
+from ldm_lab.widgets.controls import offer
 from ldm_lab.widgets.drop_zone import DropZone
 from ldm_lab.widgets.panel import Panel
 from ldm_lab.widgets.picture_row import PictureRow
@@ -167,7 +168,8 @@ class RunComparePanel(Panel):
         offered = [choice for _, choice in found]
         before = self.first.value, self.second.value
         self._is_listing = True  # to list choices chooses the first of them, and nobody asked for that
-        self.first.options = self.second.options = found
+        for dropdown in (self.first, self.second):
+            offer(dropdown, found)
         if offered:
             self.first.value = before[0] if before[0] in offered else offered[0]
             others = [choice for choice in offered if choice != self.first.value] or offered

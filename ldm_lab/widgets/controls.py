@@ -138,3 +138,12 @@ def _numbers(field: dataclasses.Field) -> Control:
 
 def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def offer(dropdown: ipywidgets.Dropdown, options: Sequence[tuple[str, Any]]) -> None:
+    """Give a dropdown other options, of which the first is chosen.
+
+    The browser shows nothing as chosen if the number of what is chosen stays the same, so it is made to change.
+    """
+    dropdown.index = None
+    dropdown.options = options

@@ -6,8 +6,9 @@ import ipywidgets
 import traitlets
 
 from ldm_lab.widgets.controls import LABEL_WIDTH, Control
-from ldm_lab.widgets.form import COLUMNS, WHOLE_ROW
+from ldm_lab.widgets.form import WHOLE_ROW
 
+COLUMNS = "repeat(auto-fit, minmax(min(100%, 23em), 1fr))"  # room for label, slider, number and button
 LIMIT = 2.0
 UNCHANGED = 1.0
 

@@ -14,6 +14,7 @@ from ldm_lab.sampling import Step
 from ldm_lab.session import Job, Session, check_made_by, count_common_steps, lines_that_make
 from ldm_lab.tasks import Pipeline, Run
 from ldm_lab.viz import Planes, channel_images, channel_limits, planes, sprites
+from ldm_lab.widgets.controls import offer
 from ldm_lab.widgets.microscope import Microscope, MicroscopeRecord
 from ldm_lab.widgets.panel import Panel
 
@@ -166,7 +167,7 @@ class LinkedMicroscopePanel(Panel):
         self.view.show(record)
         names = self._run.settings.image_names
         self._is_listing = True  # to list the images chooses the first of them, and nobody asked for that
-        self.images.options = [(title, number) for number, title in enumerate(names)]
+        offer(self.images, [(title, number) for number, title in enumerate(names)])
         self.images.value = self._image
         self._is_listing = False
         self.images.layout.display = None if len(names) > 1 else "none"
@@ -179,7 +180,7 @@ class LinkedMicroscopePanel(Panel):
         self.status.say(f"{which} are shown.", kind="done")
 
     def _forget_words(self) -> None:
-        self.layers.options = [(ALL_LAYERS, None)]
+        offer(self.layers, [(ALL_LAYERS, None)])
         self.layers.disabled = True
 
     def _tell(self, step: Step) -> None:
@@ -188,7 +189,7 @@ class LinkedMicroscopePanel(Panel):
 
     def _show_words(self, words: WordWalk) -> None:
         self._words = words
-        self.layers.options = [(ALL_LAYERS, None), *((str(group), group) for group in words.maps)]
+        offer(self.layers, [(ALL_LAYERS, None), *((str(group), group) for group in words.maps)])
         self.layers.disabled = False
         self._deliver_words()
         if count_common_steps(self._run, words.run) == len(self._run.trajectory):

@@ -66,6 +66,11 @@ class TestMicroscope:
         expected = looking.evaluate("run.trajectory[-1].z_0_pred[0][:, 2, 5].tolist()")
         assert shown == pytest.approx(expected, abs=0.01)
 
+    def test_it_begins_at_the_last_step_with_all_layers(self, looking, view):
+        assert view.locator(".ldm-micro-bar input").input_value() == "2"
+        layers = looking.page.locator(".ldm-panel select").nth(1)
+        assert layers.evaluate("(one) => one.selectedOptions[0]?.textContent") == "all layers"
+
     def test_steps_and_words_need_no_kernel_either(self, looking, view):
         looking.page.wait_for_timeout(QUIET_MSEC)
         before = len(looking.sent)

@@ -95,7 +95,8 @@ class Microscope {
     this.tiles = Array.from({ length: content.num_channels }, (_, number) => channelTile(number, content));
     this.view.channels.replaceChildren(...this.tiles.map(({ tile }) => tile));
     this.tiles.forEach(({ stage }) => this.listen(stage));
-    this.view.slider.max = this.view.slider.value = this.step;
+    this.view.slider.max = this.step; // before the value, which it limits
+    this.view.slider.value = this.step;
     this.el.replaceChildren(...this.view.nodes);
     this.forgetWords();
     this.showStep();
