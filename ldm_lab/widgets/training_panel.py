@@ -15,6 +15,7 @@ from ldm_lab.session.training_run import Encoded, Recipe, Trained, train_in
 from ldm_lab.training.history import History, newest_sheet
 from ldm_lab.training.presets import AUTOENCODERS, DIFFUSION
 from ldm_lab.viz import curves, png_of
+from ldm_lab.widgets.controls import LABEL_WIDTH, Control
 from ldm_lab.widgets.form import SettingsForm
 from ldm_lab.widgets.panel import Panel
 from ldm_lab.widgets.pictures import FrameView
@@ -58,7 +59,7 @@ class TrainingPanel(Panel):
         super().__init__(session, name=name)
         self._recipe = recipe or _recipe_of(preset)
         self.preset = _preset_choice(preset, is_own=recipe is not None)
-        self.form = SettingsForm(self._recipe.training, fields=FIELDS)
+        self.form = SettingsForm(self._recipe.training, fields=FIELDS, controls={"learning_rate": _rate_control()})
         self.folder = ipywidgets.Text(value=str(folder or _folder_of(preset)), description="Folder")
         self.view = FrameView(width=420, placeholder="The first sheet of samples comes after “sheet every” steps.")
         self.history = History.of(self.folder.value)
@@ -214,6 +215,12 @@ class TrainingPanel(Panel):
             ipywidgets.HBox([self._start, self._stop], layout=row),
             ipywidgets.HBox([drawn, ipywidgets.VBox([self.view])], layout=top),
         )
+
+
+def _rate_control() -> Control:
+    """A number as it is typed; rates such as 0.0003 are lost on a slider."""
+    described = {"description": "Learning rate", "style": {"description_width": LABEL_WIDTH}}
+    return Control(ipywidgets.FloatText(step=1e-4, layout={"width": "auto"}, **described))
 
 
 def _recipe_of(preset: str) -> Recipe:

@@ -210,13 +210,13 @@ class WalkPanel(Panel):
             placeholder="one a line for each anchor; empty: the prompt for all",
             rows=2,
             style={"description_width": "9.5em"},
-            layout={"width": "100%"},
+            layout={"width": "auto"},
         )
         self.upload = ipywidgets.FileUpload(accept="image/*", description="Picture as anchor", layout=narrow)
         self.preview_steps = ipywidgets.BoundedIntText(
             value=4, min=1, max=50, description="Preview steps", style=described, layout={"width": "12em"}
         )
-        self.path = ipywidgets.Dropdown(options=PATHS, description="Film", layout={"width": "12em"}, style=described)
+        self.path = ipywidgets.Dropdown(options=PATHS, description="Film", layout={"width": "16em"}, style=described)
         self.num_frames = ipywidgets.BoundedIntText(
             value=8, min=2, max=64, description="frames", style={"description_width": "4em"}, layout={"width": "9em"}
         )
@@ -256,7 +256,7 @@ class WalkPanel(Panel):
         self.lay_out(
             self.form.widget,
             self.prompts,
-            self.upload,
+            ipywidgets.HBox([self.upload]),
             ipywidgets.HBox([moved, seen, film], layout=top),
             ipywidgets.HBox(
                 [self.path, self.num_frames, self._made["Make the film"], self._made["Save"], self._file], layout=row
