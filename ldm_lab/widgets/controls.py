@@ -143,7 +143,9 @@ def _is_union(hint: Any) -> bool:
 def offer(dropdown: ipywidgets.Dropdown, options: Sequence[tuple[str, Any]]) -> None:
     """Give a dropdown other options, of which the first is chosen.
 
-    The browser shows nothing as chosen if the number of what is chosen stays the same, so it is made to change.
+    The browser shows nothing as chosen if the number of what is chosen stays the same, so it is made to change. None is
+    no value for an option: ipywidgets takes it for "nothing is chosen".
     """
-    dropdown.index = None
     dropdown.options = options
+    dropdown.index = None
+    dropdown.index = 0 if options else None

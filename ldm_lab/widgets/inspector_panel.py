@@ -20,6 +20,7 @@ from ldm_lab.widgets.picture_row import PictureRow
 KINDS = {"predicted z_0": "z_0_pred", "z_t": "z_t", "predicted noise": "noise_pred", "next z_t": "z_next"}
 OWN, SHARED = "one for each channel", "one for all channels"
 FIELDS = ("operation", "tiles", "rows", "columns", "gains")
+GIVEN = -1  # in the place of an image's number; None would count as "nothing is chosen"
 COLUMNS = "repeat(auto-fit, minmax(min(100%, 23em), 1fr))"
 EDGE = 256  # pixels; pictures of cells are enlarged to about this
 
@@ -107,7 +108,7 @@ class LatentInspectorPanel(Panel):
         run = self.run
         names, last = (run.settings.image_names, len(run.trajectory)) if run else ([], 1)
         listed = [(title, number) for number, title in enumerate(names)] or [("the latent given", 0)]
-        others = [] if self._other is None else [("the other latent given", None)]
+        others = [] if self._other is None else [("the other latent given", GIVEN)]
         self.images = ipywidgets.Dropdown(description="Image a", options=listed, value=image)
         self.kind = ipywidgets.Dropdown(description="Latent", options=KINDS)
         self.step = ipywidgets.IntSlider(last, 1, last, description="Step", continuous_update=False)
@@ -137,7 +138,7 @@ class LatentInspectorPanel(Panel):
         return getattr(self._step, self.kind.value)[image]
 
     def _partner(self) -> Tensor:
-        return self._other if self.other.value is None else self._latent_of(self.other.value)
+        return self._other if self.other.value == GIVEN else self._latent_of(self.other.value)
 
     def _show(self, found: Inspection | None, *, shared: bool) -> None:
         if found is None:
@@ -172,7 +173,7 @@ class LatentInspectorPanel(Panel):
 
     def _partner_code(self) -> str:
         given = "other  # the other one that the panel was given"
-        return given if self.other.value is None else self._latent_code(self.other.value)
+        return given if self.other.value == GIVEN else self._latent_code(self.other.value)
 
 
 def _pictures(found: Inspection, session: Session) -> dict[str, Image.Image]:

@@ -7,7 +7,15 @@ from PIL import Image
 
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.images import strip
-from ldm_lab.probes import LatentWalk, WordWalk, ablation_influence, latent_walk, normal_histogram, walk_words
+from ldm_lab.probes import (
+    LatentWalk,
+    LayerGroup,
+    WordWalk,
+    ablation_influence,
+    latent_walk,
+    normal_histogram,
+    walk_words,
+)
 from ldm_lab.probes.influence import Influence
 from ldm_lab.probes.latents import LIMIT
 from ldm_lab.sampling import Step
@@ -127,7 +135,7 @@ class LinkedMicroscopePanel(Panel):
 
     def _make_controls(self) -> ipywidgets.Widget:
         self.images = ipywidgets.Dropdown(description="Image", layout={"width": "22em", "display": "none"})
-        self.layers = ipywidgets.Dropdown(description="Layers", options=[(ALL_LAYERS, None)], disabled=True)
+        self.layers = ipywidgets.Dropdown(description="Layers", options=[(ALL_LAYERS, ALL_LAYERS)], disabled=True)
         self.layers.tooltip = "Whose attention is shown"
         self.layers.layout.width = "16em"
         record = ipywidgets.Button(description="Record attention", icon="circle", tooltip=HINT)
@@ -180,7 +188,7 @@ class LinkedMicroscopePanel(Panel):
         self.status.say(f"{which} are shown.", kind="done")
 
     def _forget_words(self) -> None:
-        offer(self.layers, [(ALL_LAYERS, None)])
+        offer(self.layers, [(ALL_LAYERS, ALL_LAYERS)])
         self.layers.disabled = True
 
     def _tell(self, step: Step) -> None:
@@ -189,7 +197,7 @@ class LinkedMicroscopePanel(Panel):
 
     def _show_words(self, words: WordWalk) -> None:
         self._words = words
-        offer(self.layers, [(ALL_LAYERS, None), *((str(group), group) for group in words.maps)])
+        offer(self.layers, [(ALL_LAYERS, ALL_LAYERS), *((str(group), group) for group in words.maps)])
         self.layers.disabled = False
         self._deliver_words()
         if count_common_steps(self._run, words.run) == len(self._run.trajectory):
@@ -203,7 +211,7 @@ class LinkedMicroscopePanel(Panel):
     def _deliver_words(self) -> None:
         if self._words is None or self._walk is None:
             return
-        words, walk, image, group = self._words, self._walk, self._image, self.layers.value
+        words, walk, image, group = self._words, self._walk, self._image, self._group
 
         def work(_: Pipeline) -> Planes:
             indices, size = [step.index for step in walk.steps], tuple(walk.z.shape[2:])
@@ -211,6 +219,11 @@ class LinkedMicroscopePanel(Panel):
 
         names = [word.text for word in words.words]
         self.call(work, then=lambda shares: self.view.show_attention(names, shares, shares.high))
+
+    @property
+    def _group(self) -> LayerGroup | None:
+        """The layers whose attention is shown; None: all of them."""
+        return self.layers.value if isinstance(self.layers.value, LayerGroup) else None
 
     def _show_influence(self, influence: Influence, step: int, *, columns: int) -> None:
         ((row, column),) = influence.cells
@@ -224,7 +237,7 @@ class LinkedMicroscopePanel(Panel):
         self.announce(influence)
 
     def _attention_code(self, row: int, column: int) -> list[str]:
-        group = self.layers.value
+        group = self._group
         chosen = "" if group is None else f", group=LayerGroup({group.place!r}, {group.level})"
         return [
             *([] if group is None else ["from ldm_lab.probes import LayerGroup"]),

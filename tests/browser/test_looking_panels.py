@@ -69,7 +69,8 @@ class TestMicroscope:
     def test_it_begins_at_the_last_step_with_all_layers(self, looking, view):
         assert view.locator(".ldm-micro-bar input").input_value() == "2"
         layers = looking.page.locator(".ldm-panel select").nth(1)
-        assert layers.evaluate("(one) => one.selectedOptions[0]?.textContent") == "all layers"
+        chosen = layers.evaluate("(one) => one.selectedOptions[0]?.textContent")
+        assert chosen.replace("\N{NO-BREAK SPACE}", " ") == "all layers"
 
     def test_steps_and_words_need_no_kernel_either(self, looking, view):
         looking.page.wait_for_timeout(QUIET_MSEC)

@@ -7,7 +7,7 @@ from ldm_lab.core.config import setting
 from ldm_lab.core.errors import ConfigError, RequestError
 from ldm_lab.tasks import ClassToImageSettings, TextToImageSettings
 from ldm_lab.widgets import SettingsForm
-from ldm_lab.widgets.controls import Control, label_of
+from ldm_lab.widgets.controls import Control, label_of, offer
 
 START = TextToImageSettings.of(
     prompt="a star", seeds=[3, 4], num_steps=20, sampler="ddim", guidance_scale=3.5, guidance_interval=(0.0, 1.0)
@@ -96,3 +96,14 @@ def test_a_field_without_a_control_is_said():
 
     with pytest.raises(ConfigError, match="there is no control for shape"):
         SettingsForm(Odd(), fields=("shape",))
+
+
+def test_other_options_begin_with_the_first_and_the_browser_hears_of_it():
+    dropdown = ipywidgets.Dropdown(options=[("a", 1), ("b", 2)])
+    heard = []
+    dropdown.observe(lambda change: heard.append(change.new), "index")
+    offer(dropdown, [("c", 3), ("d", 4)])
+    assert (dropdown.value, dropdown.index) == (3, 0)
+    assert heard[-2:] == [None, 0]
+    offer(dropdown, [])
+    assert dropdown.value is None

@@ -152,6 +152,7 @@ class TestAnyLatent:
             panel.form.controls["operation"].set("a - b")
             torch.testing.assert_close(settle(panel).z, -latent)
             assert panel.images.layout.display == "none"
+            assert panel.other.label == "the other latent given"
             assert "b = other  # the other one" in panel.code()
 
     def test_a_batch_is_refused(self, session, latent):

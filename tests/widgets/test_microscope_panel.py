@@ -133,7 +133,8 @@ class TestAttention:
         panel.wait(TIMEOUT_SEC)
         assert panel.view.delivered("attention") is None
         assert panel.layers.disabled
-        assert len(panel.layers.options) == 1
+        assert [label for label, _ in panel.layers.options] == ["all layers"]
+        assert panel.layers.label == "all layers"
 
     def test_recording_can_be_stopped(self, panel, monkeypatch):
         monkeypatch.setattr(panel, "_tell", lambda step: panel.stop())
