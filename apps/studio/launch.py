@@ -95,9 +95,7 @@ def serve(models: Models, options: Options | None = None) -> Iterator[gr.Blocks]
     options = options or Options()
     if options.mcp:
         _need_mcp()
-    # What PIL decodes for Gradio is bounded as what ldm_lab decodes is; PIL refuses from twice this number on.
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-    with _own_folder() as folder:
+    with _bounded_pictures(), _own_folder() as folder:
         page = build_app(models, cells=folder / "cells")
         page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
         try:
@@ -158,6 +156,16 @@ def _guards(options: Options) -> Sequence[Middleware]:
         Middleware(SameOrigin, hosts=hosts, any_address=not options.is_local),
         Middleware(BodyLimit),
     ]
+
+
+@contextmanager
+def _bounded_pictures() -> Iterator[None]:
+    """What PIL decodes for Gradio is bounded as what ldm_lab decodes is; PIL refuses from twice this number on."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 @contextmanager

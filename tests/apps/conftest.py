@@ -47,13 +47,13 @@ def card(models):
     return models.card("tiny-text")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # gone before others look at what a process holds
 def served(make_models, free_port):
     """A running studio, and its address."""
     with studio.serve(make_models(), studio.Options(port=free_port())) as page:
         yield page, page.local_url.rstrip("/")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(served):
     return served[1]

@@ -6,7 +6,6 @@ import importlib.util
 import pytest
 
 from ldm_lab.cli.checkout import import_from_checkout
-from tests.browser.jupyter import chromium, find_chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -66,20 +65,13 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def studio_url(tiny_folder):
-    missing = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
-    if missing or find_chromium() is None:
-        pytest.skip(f"needs {', '.join(missing) or 'a Chromium'}; on Debian apt-get install chromium")
+def studio_url(browser, tiny_folder):
+    if importlib.util.find_spec("gradio") is None:
+        pytest.skip("needs gradio")
     studio = import_from_checkout("apps.studio", what="the studio")
     models = studio.Models([tiny_folder, tiny_folder.parent / "tiny-kl"], shipped=False)
     with studio.serve(models, studio.Options(port=_free_port())) as page:
         yield page.local_url.rstrip("/")
-
-
-@pytest.fixture(scope="module")
-def browser(studio_url):
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

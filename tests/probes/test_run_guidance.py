@@ -3,6 +3,7 @@ import torch
 
 from ldm_lab.core.errors import RequestError
 from ldm_lab.probes import record_guidance, take_apart, view_guidance
+from ldm_lab.probes.run_guidance import PIXEL_LIMIT
 from ldm_lab.tasks import Pipeline
 
 
@@ -40,8 +41,18 @@ def test_more_guidance_clips_more(pipeline, run):
     apart = take_apart(pipeline, run, 1)
     mild, strong = (view_guidance(pipeline, apart, scale=scale) for scale in (1.0, 40.0))
     assert strong.clipped_latent > mild.clipped_latent
-    assert strong.clipped_pixels > mild.clipped_pixels
     assert strong.clipped_latent == apart.clipped_share(scale=40.0)[0].item()
+
+
+@pytest.mark.parametrize("scale", [1.0, 40.0])
+def test_clipped_pixels_are_those_beyond_the_limit(pipeline, run, scale):
+    apart = take_apart(pipeline, run, 1)
+    with torch.no_grad():
+        x = pipeline.model.decode(apart.z_0(scale=scale)[:1])
+    beyond = (x > PIXEL_LIMIT) | (x < -PIXEL_LIMIT)
+    assert 0 < beyond.sum() < x.numel()  # the untrained decoder leaves the range, more or less of it
+    shown = view_guidance(pipeline, apart, scale=scale).clipped_pixels
+    assert shown == pytest.approx(beyond.double().mean().item(), abs=2 / x.numel())  # a batch of another size rounds so
 
 
 def test_what_has_no_guidance_is_refused(pipeline, run, make_tiny_model):
