@@ -130,8 +130,7 @@ class TestExchanging:
         panel.wait(TIMEOUT_SEC)
         PICTURE.save(tmp_path / "picture.png")
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("ldm_lab.api.load", lambda name: vq_session.model)
-        monkeypatch.delattr("ldm_lab.load", raising=False)
+        monkeypatch.setattr("ldm_lab.load", lambda name: vq_session.model)
         names = {}
         exec(panel.code(), names)
         assert names["coded"].image.tobytes() == panel.result.image.tobytes()
@@ -153,8 +152,7 @@ class TestFirstStages:
             panel.wait(TIMEOUT_SEC)
             PICTURE.save(tmp_path / "picture.png")
             monkeypatch.chdir(tmp_path)
-            monkeypatch.setattr("ldm_lab.api.load", lambda name: session.model)
-            monkeypatch.delattr("ldm_lab.load", raising=False)
+            monkeypatch.setattr("ldm_lab.load", lambda name: session.model)
             names = {}
             exec(panel.code(), names)
             assert names["coded"].image.tobytes() == panel.result.image.tobytes()

@@ -139,8 +139,7 @@ def test_what_is_not_accepted_becomes_a_sentence(panel):
 
 
 def test_the_code_makes_the_same_cells(made, session, monkeypatch):
-    monkeypatch.setattr("ldm_lab.api.load", lambda name: session.model)
-    monkeypatch.delattr("ldm_lab.load", raising=False)
+    monkeypatch.setattr("ldm_lab.load", lambda name: session.model)
     names = {}
     exec(made.code(), names)
     assert names["grid"].sheet().tobytes() == made.picture().tobytes()

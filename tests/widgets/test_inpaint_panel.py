@@ -88,8 +88,7 @@ class TestRepainting:
         repainted(panel)
         panel.save_pictures(tmp_path)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("ldm_lab.api.load", lambda name: session.model)
-        monkeypatch.delattr("ldm_lab.load", raising=False)
+        monkeypatch.setattr("ldm_lab.load", lambda name: session.model)
         names = {}
         exec(panel.code(), names)
         assert names["run"].images[0].tobytes() == panel.run.images[0].tobytes()

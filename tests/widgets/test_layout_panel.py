@@ -108,8 +108,7 @@ class TestMaking:
         draw(panel, (("star", "blue"), (0.1, 0.2, 0.5, 0.6)))
         panel.make()
         panel.wait(TIMEOUT_SEC)
-        monkeypatch.setattr("ldm_lab.api.load", lambda name: layout_session.model)
-        monkeypatch.delattr("ldm_lab.load", raising=False)
+        monkeypatch.setattr("ldm_lab.load", lambda name: layout_session.model)
         names = {}
         exec(panel.code(), names)
         assert names["run"].images[0].tobytes() == panel.run.images[0].tobytes()

@@ -132,8 +132,7 @@ def test_anchors_are_named_and_two_of_them_lie_on_a_line(panel):
 def test_the_code_makes_the_same(panel, session, monkeypatch):
     panel.make()
     panel.wait(TIMEOUT_SEC)
-    monkeypatch.setattr("ldm_lab.api.load", lambda name: session.model)
-    monkeypatch.delattr("ldm_lab.load", raising=False)
+    monkeypatch.setattr("ldm_lab.load", lambda name: session.model)
     names = {}
     exec(panel.code(), names)
     assert names["run"].images[0].tobytes() == panel.run.images[0].tobytes()
