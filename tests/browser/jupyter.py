@@ -25,7 +25,8 @@ START_SEC = 300.0
 RUN_MSEC = 300_000  # of tests that would otherwise hang; nothing is measured by it
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
-    "--disable-gpu",
+    "--use-angle=swiftshader",  # WebGL without a GPU, which Gradio's editor of images needs
+    "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -34,10 +34,10 @@ def notebook(open_notebook):
 
 def test_stop_ends_a_run_that_goes_on(notebook):
     page = notebook.page
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.locator("button.jupyter-button", has_text="Generate").first.click()
     page.wait_for_selector(".ldm-frame-view img")  # a preview, while the walk goes on
     assert notebook.evaluate("panel.run is None and bool(panel.pending)")
-    page.get_by_role("button", name="Stop", exact=True).first.click()
+    page.locator("button.jupyter-button", has_text="Stop").first.click()
     notebook.wait_until("panel.run is not None")
     assert notebook.evaluate("panel.run.partial")
     assert notebook.evaluate("1 <= len(panel.run.trajectory) < 1000")
