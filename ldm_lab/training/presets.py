@@ -186,7 +186,7 @@ def _on_shapes(
             context_dim=context_dim,
             vector_dim=vector_width(conditioner),
             coordinates=tells_places,
-            scale_shift_norm=tells_places,
+            scale_shift_norm=True,
         ),
         conditioner=conditioner,
         condition_dropout=0.0 if beside else 0.1,
