@@ -88,6 +88,51 @@ def latent_mask(mask: Tensor, *, factor: int) -> Tensor:
     return F.max_pool2d(mask, factor)
 
 
+def soften_edge(mask: Tensor, *, width: int) -> Tensor:
+    """How much of each pixel is made anew, if the hole fades in from its edge; what is kept is kept wholly.
+
+    The mean of the hole and of what is left of it without its outermost 1 to ``width`` pixels: the share rises in equal
+    steps from 1 / (width + 1) at the edge to 1 at a depth of ``width``. The border of the picture is no edge.
+
+    Args:
+        mask: Zeros and ones, 1 = repaint. (B, 1, H, W)
+        width: Pixels; 0 fades nothing.
+
+    Returns:
+        0 where the mask is 0, more than 0 where it is 1. (B, 1, H, W)
+    """
+    kept, shares = 1.0 - mask, mask
+    for _ in range(width):
+        kept = F.max_pool2d(kept, 3, stride=1, padding=1)
+        shares = shares + (1.0 - kept)
+    return shares / (width + 1)
+
+
+def fill_hole(image: Tensor, mask: Tensor) -> Tensor:
+    """The picture with its hole in the colours around it; what lies under the mask is not looked at.
+
+    A place takes the mean of what is known in the smallest cell around it that knows anything, cells growing by
+    doubling, with smooth passages between them: the pull and push of The Lumigraph (Gortler et al. 1996), with weights
+    of 0 or 1. Where nothing is known at all, it is grey.
+
+    Args:
+        image: In [-1, 1]. (B, 3, H, W)
+        mask: Zeros and ones, 1 = repaint. (B, 1, H, W)
+    """
+    return _known_or_coarser(torch.where(mask > 0, 0.0, image), 1.0 - mask)
+
+
+def _known_or_coarser(colours: Tensor, weights: Tensor) -> Tensor:
+    """Colours where a weight says that they are known, elsewhere those of a grid of half the size. (B, 3, h, w)"""
+    height, width = weights.shape[-2:]
+    if bool((weights > 0).all()) or height == width == 1:
+        return colours
+    pooled = F.avg_pool2d(weights, 2, ceil_mode=True)  # (B, 1, h / 2, w / 2)
+    means = F.avg_pool2d(colours * weights, 2, ceil_mode=True) / pooled.clamp(min=torch.finfo(pooled.dtype).tiny)
+    coarser = F.interpolate(_known_or_coarser(means, pooled), size=(height, width), mode="bilinear")
+    return torch.where(weights > 0, colours, coarser)
+
+
 def crop_around(mask: Tensor, *, padding: int, least: int, multiple: int) -> tuple[int, int, int, int]:
     """The part of a picture that has to be seen to repaint its hole: the hole and a margin, within the picture.
 
@@ -157,7 +202,7 @@ def paste_back(generated: Tensor, original: Tensor, mask: Tensor) -> tuple[Tenso
     Args:
         generated: Pictures of a model, from ``to_uint8``. uint8 (B, H, W, 3)
         original: The inputs. uint8 (B, H, W, 3)
-        mask: Zeros and ones, 1 = repaint. (B, 1, H, W)
+        mask: 0 = keep, 1 = repaint; what lies between, as ``soften_edge`` gives it, blends. (B, 1, H, W)
 
     Returns:
         Pictures, uint8 (B, H, W, 3), and for each of them how much its known pixels would have changed.
@@ -167,10 +212,10 @@ def paste_back(generated: Tensor, original: Tensor, mask: Tensor) -> tuple[Tenso
         ImageError: If pictures are not bytes.
     """
     _check_bytes(generated, original, mask)
-    repaint = mask[:, 0, :, :, None] > 0  # (B, H, W, 1)
-    pasted = torch.where(repaint, generated, original)
+    shares = mask[:, 0, :, :, None]  # (B, H, W, 1)
+    pasted = (shares * generated + (1.0 - shares) * original).round().to(torch.uint8)  # exact where a share is 0 or 1
     changes = (generated.int() - original.int()).abs()  # (B, H, W, 3)
-    return pasted, tuple(_known(change[~hole[..., 0]]) for change, hole in zip(changes, repaint, strict=True))
+    return pasted, tuple(_known(change[share[..., 0] == 0]) for change, share in zip(changes, shares, strict=True))
 
 
 def known_pixels(picture: Image.Image, original: Image.Image, mask: Tensor) -> KnownPixels:

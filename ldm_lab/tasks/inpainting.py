@@ -4,12 +4,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from ldm_lab.core.config import setting
-from ldm_lab.core.images import to_uint8
-from ldm_lab.core.masks import MaskedPicture, crop_around, latent_mask, paste_back, to_mask
+from ldm_lab.core.images import to_pil, to_uint8
+from ldm_lab.core.masks import MaskedPicture, crop_around, fill_hole, latent_mask, paste_back, soften_edge, to_mask
+from ldm_lab.core.seeding import sample_noise
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.sampling import Edit, Resampling, edit_walk, steps_walked
 from ldm_lab.tasks.any_model import Wish, refuse_unread, wish_of
@@ -19,6 +21,8 @@ from ldm_lab.tasks.picture_input import MaskPicture, Picture
 from ldm_lab.tasks.plan import Finish, Plan, each_for_all, scheduler_of, walk_of
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; the last two lie outside
+
+ORIGINAL, FILL, NOISE = "original", "fill", "noise"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,15 @@ class RepaintSettings(PictureSettings):
         1, help="RePaint: how often each stretch of the walk is taken; 1 never goes back.", minimum=1, maximum=100
     )
     jump_length: int = setting(10, help="RePaint: steps of a stretch, less than the walk has.", minimum=1, maximum=1000)
+    masked_content: str = setting(
+        ORIGINAL,
+        help="What lies under the mask before the walk, and shows through below strength 1: the picture, the colours "
+        "around the mask, or noise.",
+        choices=(ORIGINAL, FILL, NOISE),
+    )
+    mask_blur: int = setting(
+        0, help="Pixels over which the new part fades in, inside of the mask's edge.", minimum=0, maximum=64
+    )
 
     @property
     def length(self) -> int:
@@ -58,13 +71,13 @@ class InpaintingSettings(RepaintSettings):
 
 def inpainting(model: LatentDiffusion, settings: InpaintingSettings) -> Plan:
     """Make a part of a picture anew."""
-    hole = settings.mask.tensor()[0]  # (1, H, W)
-    if not settings.only_masked or not hole.any():
-        return repaint(model, settings, settings.image, settings.mask)
+    shares = soften_edge(settings.mask.tensor(), width=settings.mask_blur)  # (1, 1, H, W)
+    if not settings.only_masked or not shares.any():
+        return repaint(model, settings, settings.image, shares)
     box = crop_of(model, settings)
-    part, mask = (each.from_image(each.image.crop(box)) for each in (settings.image, settings.mask))
-    plan = repaint(model, settings, part, mask)
     left, top, right, bottom = box
+    part = settings.image.from_image(settings.image.image.crop(box))
+    plan = repaint(model, settings, part, shares[..., top:bottom, left:right])
     note = f"only {right - left} x {bottom - top} pixels were looked at, from ({left}, {top}) on"
     return dataclasses.replace(plan, notes=(*plan.notes, note), finish=_putting_back(plan, settings.image, box))
 
@@ -104,27 +117,61 @@ def crop_of(model: LatentDiffusion, settings: InpaintingSettings) -> Box:
     return crop_around(hole, padding=settings.padding, least=config.image_size, multiple=multiple)
 
 
-def repaint(model: LatentDiffusion, settings: RepaintSettings, picture: Picture, mask: MaskPicture) -> Plan:
-    """Make the white part of a mask anew, and put the known pixels back.
+def repaint(model: LatentDiffusion, settings: RepaintSettings, picture: Picture, shares: Tensor) -> Plan:
+    """Make a part of a picture anew, and put the known pixels back.
 
     A model trained on masked images is told what is visible; for any other the known part of the latent is put back
     after every step (masked sampling, RePaint).
+
+    Args:
+        model: Of a kind that inpaints.
+        settings: Resolved.
+        picture: In the size of the mask.
+        shares: How much of each pixel is made anew, from 0 to 1; see ``soften_edge``. (1, 1, H, W)
     """
-    hole = mask.tensor()  # (1, 1, H, W)
+    hole = (shares > 0).float()  # (1, 1, H, W)
     is_trained = kind_of(model) is MASKED
     wish = _shown(model, settings, picture, hole) if is_trained else wish_of(model, settings)
-    z_0 = encode_picture(model, picture, num_images=len(settings.seeds))
+    content = _with_content(settings, picture, hole)
+    z_0, cells = _encoded(model, settings, content, hole)
     resampling = _resampling(settings)
-    kept = None if is_trained and resampling is None else latent_mask(hole, factor=picture.width // z_0.shape[-1])
     walk = edit_walk(
         model,
         wish.cond,
         scheduler_of(model, settings),
-        Edit(z_0=z_0, strength=settings.strength, mask=kept, resampling=resampling),
+        Edit(
+            z_0=z_0,
+            strength=settings.strength,
+            mask=None if is_trained and resampling is None else cells,
+            resampling=resampling,
+        ),
         **walk_of(settings),
         guidance=wish.guidance,
     )
-    return Plan(walk=walk, z_0=z_0, notes=(*wish.notes, *_mask_notes(hole)), finish=_pasting(picture, hole))
+    notes = (*wish.notes, *_mask_notes(shares))
+    return Plan(walk=walk, z_0=z_0, notes=notes, finish=_pasting(content, shares))
+
+
+def _with_content(settings: RepaintSettings, picture: Picture, hole: Tensor) -> Picture:
+    """The picture with what lies under the mask before the walk; also of noise the pixels are filled, because the first
+    stage mixes what it sees into the cells around it.
+    """
+    if settings.masked_content == ORIGINAL:
+        return picture
+    (filled,) = to_pil(fill_hole(picture.tensor(), hole))
+    return picture.from_image(filled)
+
+
+def _encoded(
+    model: LatentDiffusion, settings: RepaintSettings, content: Picture, hole: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The latent where the walk begins (B, C, h, w), and which of its cells are made anew (1, 1, h, w)."""
+    z_0 = encode_picture(model, content, num_images=len(settings.seeds))
+    cells = latent_mask(hole, factor=content.width // z_0.shape[-1])
+    if settings.masked_content == NOISE:
+        noise = sample_noise(z_0.shape[1:], settings.seeds, stream="masked content")
+        z_0 = torch.where(cells.to(z_0) > 0, noise.to(z_0), z_0)
+    return z_0, cells
 
 
 def _shown(model: LatentDiffusion, settings: RepaintSettings, picture: Picture, hole: Tensor) -> Wish:
@@ -141,10 +188,14 @@ def _resampling(settings: RepaintSettings) -> Resampling | None:
     return Resampling(jump_length=settings.jump_length, num_resamplings=settings.num_resamplings)
 
 
-def _mask_notes(hole: Tensor) -> list[str]:
-    if not hole.any():
+def _mask_notes(shares: Tensor) -> list[str]:
+    if not shares.any():
         return ["the mask is empty: the picture comes back as it is"]
-    return ["the mask covers the whole picture: nothing of it is kept"] if hole.all() else []
+    if shares.all():
+        return ["the mask covers the whole picture: nothing of it is kept"]
+    if shares.max() < 1:
+        return [f"no pixel is wholly new, {shares.max():.0%} at most: the mask is narrow for this mask_blur"]
+    return []
 
 
 def _putting_back(plan: Plan, picture: Picture, box: Box) -> Finish:
@@ -161,13 +212,13 @@ def _putting_back(plan: Plan, picture: Picture, box: Box) -> Finish:
     return finish
 
 
-def _pasting(picture: Picture, hole: Tensor) -> Finish:
+def _pasting(content: Picture, shares: Tensor) -> Finish:
     """Put the known pixels back, bit for bit, and say how much they would have changed."""
-    original = to_uint8(picture.tensor())  # (1, H, W, 3)
+    before = to_uint8(content.tensor())  # (1, H, W, 3)
 
     def finish(pixels: Tensor) -> tuple[Tensor, list[str]]:
         count = len(pixels)
-        pasted, known = paste_back(pixels, original.repeat(count, 1, 1, 1), hole.repeat(count, 1, 1, 1))
+        pasted, known = paste_back(pixels, before.repeat(count, 1, 1, 1), shares.repeat(count, 1, 1, 1))
         if count == 1:
             return pasted, [known[0].sentence]
         return pasted, [f"image {index}: {each.sentence}" for index, each in enumerate(known)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ldm_lab.core.config import setting
 from ldm_lab.core.errors import RequestError
+from ldm_lab.core.masks import soften_edge
 from ldm_lab.model import LatentDiffusion
 from ldm_lab.tasks.cost import check_cost
 from ldm_lab.tasks.inpainting import RepaintSettings, repaint
@@ -43,4 +44,4 @@ def outpainting(model: LatentDiffusion, settings: OutpaintingSettings) -> Plan:
     hole = np.pad(np.zeros(pixels.shape[:2], dtype=bool), margins, constant_values=True)
     check_cost(settings, size=hole.shape[::-1])
     picture = Picture.of(np.pad(pixels, (*margins, (0, 0)), mode="edge"))
-    return repaint(model, settings, picture, MaskPicture.of(hole))
+    return repaint(model, settings, picture, soften_edge(MaskPicture.of(hole).tensor(), width=settings.mask_blur))

@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ldm_lab.core.errors import ImageError, ShapeError
-from ldm_lab.core.masks import KnownPixels, MaskedPicture, crop_around, known_pixels, latent_mask, paste_back, to_mask
+from ldm_lab.core.masks import (
+    KnownPixels,
+    MaskedPicture,
+    crop_around,
+    fill_hole,
+    known_pixels,
+    latent_mask,
+    paste_back,
+    soften_edge,
+    to_mask,
+)
 from ldm_lab.core.seeding import generator
 
 REPAINT = np.array([[True, False, False], [True, True, False]])  # 3 wide, 2 high
@@ -146,6 +156,65 @@ class TestLatentMask:
             latent_mask(torch.zeros(1, 8, 12), factor=8)
 
 
+class TestSoftEdge:
+    def test_it_fades_in_by_equal_steps_inside_of_the_edge_alone(self):
+        """And not at the border of the picture, behind which nothing is known."""
+        mask = torch.tensor([0.0, 0, 0, 1, 1, 1, 1, 1]).expand(1, 1, 4, 8)
+        rows = soften_edge(mask, width=3)[0, 0].tolist()
+        assert rows == [[0, 0, 0, 0.25, 0.5, 0.75, 1, 1]] * 4
+
+    @given(st.integers(0, 100), st.integers(0, 4))
+    def test_the_share_is_the_depth_in_the_hole(self, seed, width):
+        """By the distance to every known pixel; a kept pixel has depth 0."""
+        hole = np.random.default_rng(seed).random((9, 11)) < 0.9
+        known = np.argwhere(~hole)
+        depth = [[min([np.abs(known - (i, j)).max(1).min(initial=99), 99]) for j in range(11)] for i in range(9)]
+        expected = np.minimum(1.0, np.array(depth) / (width + 1))
+        shares = soften_edge(torch.from_numpy(hole).float()[None, None], width=width)[0, 0].numpy()
+        assert np.allclose(shares, expected, atol=1e-6)  # rounding of one division
+        assert np.array_equal(shares == 0, ~hole)
+        assert np.array_equal(shares == 1, expected == 1)
+
+    def test_the_input_is_left_alone(self):
+        mask = torch.ones(1, 1, 3, 3)
+        mask[..., 0] = 0
+        before = mask.clone()
+        soften_edge(mask, width=2)
+        assert torch.equal(mask, before)
+
+
+class TestFilling:
+    image = torch.rand(1, 3, 13, 10, generator=generator(3)) * 2 - 1
+    hole = torch.zeros(1, 1, 13, 10)
+    hole[..., 2:11, 3:] = 1
+
+    def test_the_rest_is_as_it_was_and_what_was_hidden_leaves_no_trace(self):
+        filled = fill_hole(self.image, self.hole)
+        assert torch.equal(filled[..., self.hole[0, 0] == 0], self.image[..., self.hole[0, 0] == 0])
+        other = torch.where(self.hole > 0, -self.image, self.image)
+        assert torch.equal(fill_hole(other, self.hole), filled)
+        assert not torch.equal(filled, self.image)
+
+    def test_it_stays_between_the_colours_around(self):
+        known = torch.where(self.hole > 0, torch.nan, self.image).flatten(2)
+        low, high = known.nan_to_num(2.0).amin(2), known.nan_to_num(-2.0).amax(2)
+        filled = fill_hole(self.image, self.hole).flatten(2)
+        assert (filled >= low[..., None] - 1e-6).all()  # rounding of means
+        assert (filled <= high[..., None] + 1e-6).all()
+
+    def test_one_pixel_takes_the_mean_of_the_others_of_its_cell(self):
+        image, hole = torch.tensor([[1.0, 0.5], [0.0, 9.0]]).expand(1, 3, 2, 2), torch.tensor([[0.0, 0], [0, 1]])
+        assert fill_hole(image, hole[None, None])[0, :, 1, 1].tolist() == [0.5, 0.5, 0.5]
+
+    def test_what_is_far_from_anything_known_takes_its_colour(self):
+        image, hole = torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+        image[..., :2, :2], hole[..., :2, :2] = 0.25, 0
+        assert (fill_hole(image, hole) == 0.25).all()
+
+    def test_where_nothing_is_known_it_is_grey(self):
+        assert (fill_hole(self.image, torch.ones_like(self.hole)) == 0).all()
+
+
 class TestPastingBack:
     @given(st.integers(0, 1000))
     def test_known_pixels_are_the_inputs_and_the_others_the_models(self, seed):
@@ -155,6 +224,15 @@ class TestPastingBack:
         hole = mask[:, 0] > 0
         assert torch.equal(pasted[~hole], original[~hole])
         assert torch.equal(pasted[hole], generated[hole])
+
+    def test_what_lies_between_keeping_and_repainting_blends(self):
+        original, generated = noise_bytes(1, 3, 4, 3), noise_bytes(1, 3, 4, 3, seed=1)
+        shares = torch.tensor([0.0, 0.25, 0.75, 1.0]).expand(1, 1, 3, 4)
+        pasted, (report,) = paste_back(generated, original, shares)
+        before, after = (pixels.numpy().astype(float) for pixels in (original, generated))
+        part = np.array([0.0, 0.25, 0.75, 1.0])[:, None]
+        assert np.array_equal(pasted.numpy(), np.rint(part * after + (1 - part) * before))
+        assert report.count == 3  # of known pixels; those that blend are none
 
     def test_the_report_counts_what_would_have_changed(self):
         original = torch.full((1, 2, 2, 3), 100, dtype=torch.uint8)

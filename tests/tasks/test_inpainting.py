@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import ldm_lab as lab
 from ldm_lab.core.errors import ImageError, RequestError
+from ldm_lab.core.seeding import sample_noise
 from ldm_lab.tasks import InpaintingSettings, Pipeline
-from ldm_lab.tasks.inpainting import seen_mask
+from ldm_lab.tasks.inpainting import inpainting, seen_mask
 
 HALF = np.zeros((16, 16), dtype=bool)
 HALF[:, 8:] = True
 EMPTY, FULL = np.zeros_like(HALF), np.ones_like(HALF)
+CONTENTS = ("original", "fill", "noise")
+HALFWAY = {"prompt": "a star", "strength": 0.5, "seeds": [1, 2]}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,124 @@ class TestAnyModel:
     def test_a_jump_longer_than_the_walk_is_refused(self, pipeline, picture):
         with pytest.raises(RequestError, match="jump_length is 10, but the walk has only 4 steps"):
             pipeline.inpainting(picture, HALF, num_resamplings=2)
+
+
+class TestMaskedContent:
+    """What lay under the mask shows through below strength 1, unless something else was put there."""
+
+    @pytest.fixture
+    def other(self, picture):
+        """The same outside of the mask."""
+        values = pixels(picture).copy()
+        values[HALF] = 255 - values[HALF]
+        return Image.fromarray(values)
+
+    def images(self, pipeline, image, content, **asked):
+        run = pipeline.inpainting(image, HALF, masked_content=content, **HALFWAY | asked)
+        return [pixels(made) for made in run.images]
+
+    @pytest.mark.parametrize("blur", [0, 3])
+    @pytest.mark.parametrize("content", ["fill", "noise"])
+    def test_fill_and_noise_hold_no_trace_of_it(self, pipeline, picture, other, content, blur):
+        first, second = (self.images(pipeline, image, content, mask_blur=blur) for image in (picture, other))
+        assert all(map(np.array_equal, first, second))
+
+    def test_the_original_does(self, pipeline, picture, other):
+        first, second = (self.images(pipeline, image, "original") for image in (picture, other))
+        assert not np.array_equal(first[0], second[0])
+
+    @pytest.mark.parametrize("content", CONTENTS)
+    def test_known_pixels_are_the_input_s(self, pipeline, picture, content):
+        for made in self.images(pipeline, picture, content, mask_blur=5):
+            assert np.array_equal(made[~HALF], pixels(picture)[~HALF])
+
+    def test_a_walk_without_steps_shows_what_was_put_there(self, pipeline, picture):
+        original, filled, noise = (self.images(pipeline, picture, name, strength=0.0) for name in CONTENTS)
+        assert not np.array_equal(filled[0], original[0])
+        assert np.array_equal(filled[0], filled[1])
+        assert not np.array_equal(noise[0], noise[1])  # each image has noise of its own
+
+    def test_noise_is_standard_normal_in_the_cells_of_the_hole_alone(self, pipeline, picture):
+        """The latents where the walk begins; a cell has 2 x 2 pixels."""
+        fill, noise = (
+            inpainting(pipeline.model, self.settings(pipeline, picture, name)).z_0 for name in ("fill", "noise")
+        )
+        assert torch.equal(noise[..., :4], fill[..., :4])
+        assert torch.equal(noise[0, :, :, 4:], sample_noise((3, 8, 8), [3], stream="masked content")[0, :, :, 4:])
+
+    def settings(self, pipeline, picture, content):
+        asked = {"image": picture, "mask": HALF, "prompt": "a star", "seeds": [3], "masked_content": content}
+        return pipeline.resolved(InpaintingSettings.of(**asked))
+
+    def test_of_a_trained_model_too(self, trained, picture, other):
+        asked = {"prompt": "", "num_steps": 4}
+        for content, is_same in (("fill", True), ("noise", True), ("original", False)):
+            first, second = (self.images(trained, image, content, **asked) for image in (picture, other))
+            assert np.array_equal(first[0], second[0]) == is_same
+
+
+class TestMaskBlur:
+    def test_the_new_part_fades_in_inside_of_the_edge(self, pipeline, picture):
+        """By thirds; the border of the picture is no edge."""
+        asked = {"prompt": "a star", "seeds": [1]}
+        hard, soft = (pixels(pipeline.inpainting(picture, HALF, mask_blur=n, **asked).images[0]) for n in (0, 2))
+        before = pixels(picture).astype(float)
+        shares = np.zeros(16)
+        shares[8:] = [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 1]
+        blended = before + shares[:, None] * (hard - before)
+        assert np.abs(soft - blended).max() <= 0.5 + 1e-4  # rounded to bytes
+        assert np.array_equal(soft[:, 10:], hard[:, 10:])
+        assert not np.array_equal(soft, hard)
+
+    def test_a_part_that_is_looked_at_alone_fades_as_in_the_whole_picture(self, pipeline):
+        """Without padding, the edge of the mask is that of the part."""
+        large = Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 48, 3), dtype=np.uint8))
+        mask = np.zeros((16, 48), dtype=bool)
+        mask[:, 16:32] = True
+        asked = {"prompt": "a star", "only_masked": True, "padding": 0}
+        hard, soft = (pixels(pipeline.inpainting(large, mask, mask_blur=n, **asked).images[0]) for n in (0, 1))
+        assert np.array_equal(soft[:, 17:31], hard[:, 17:31])
+        for edge in (16, 31):
+            between = (hard[:, edge].astype(float) + pixels(large)[:, edge]) / 2
+            assert np.abs(soft[:, edge] - between).max() <= 0.5
+
+    def test_a_mask_that_is_too_narrow_for_it_is_said(self, pipeline, picture):
+        narrow = EMPTY.copy()
+        narrow[:, 7:9] = True
+        run = pipeline.inpainting(picture, narrow, prompt="a star", mask_blur=4)
+        assert "no pixel is wholly new, 20% at most: the mask is narrow for this mask_blur" in run.notes
+        assert not any("wholly new" in note for note in pipeline.inpainting(picture, narrow, prompt="a star").notes)
+
+    def test_a_margin_fades_in_too(self, pipeline, picture):
+        """From the picture's edge, drawn out."""
+        hard, soft = (
+            pixels(pipeline.outpainting(picture, right=8, prompt="a star", mask_blur=n).images[0]) for n in (0, 1)
+        )
+        assert np.array_equal(soft[:, :16], pixels(picture))
+        assert np.abs(soft[:, 16] - (hard[:, 16].astype(float) + pixels(picture)[:, 15]) / 2).max() <= 0.5
+        assert np.array_equal(soft[:, 17:], hard[:, 17:])
+
+
+def test_a_png_brings_content_and_blur_back(pipeline, picture, tmp_path):
+    asked = {"masked_content": "noise", "mask_blur": 3, "strength": 0.5}
+    run = pipeline.inpainting(picture, HALF, prompt="a star", **asked)
+    run.images[0].save(tmp_path / "x.png")
+    opened = lab.open_run(tmp_path / "x.png", model=pipeline)
+    assert {name: getattr(opened.settings, name) for name in asked} == asked
+    assert opened.notes[-1].endswith("equals the file bit for bit")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"masked_content": "blur"}, "masked_content is 'blur'; choose one of original, fill, noise"),
+        ({"mask_blur": -1}, "mask_blur is -1; it must be from 0 to 64"),
+        ({"mask_blur": 65}, "mask_blur is 65; it must be from 0 to 64"),
+    ],
+)
+def test_other_contents_and_widths_are_refused(pipeline, picture, asked, sentence):
+    with pytest.raises(RequestError, match=sentence):
+        pipeline.inpainting(picture, HALF, **asked)
 
 
 class TestTrainedModel:
