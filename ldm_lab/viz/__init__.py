@@ -3,6 +3,7 @@
 from ldm_lab.viz.animation import save_frames
 from ldm_lab.viz.colors import DIVERGING, LINE_COLORS, SEQUENTIAL, color_table, paint
 from ldm_lab.viz.compare import error_map, overlay, shares
+from ldm_lab.viz.enlarged import enlarged, factor_to
 from ldm_lab.viz.figures import curves, histogram, png_of, scatter
 from ldm_lab.viz.labelled import labelled
 from ldm_lab.viz.latents import channel_images, channel_limits, principal_colors
@@ -21,7 +22,9 @@ __all__ = [
     "channel_limits",
     "color_table",
     "curves",
+    "enlarged",
     "error_map",
+    "factor_to",
     "histogram",
     "kept_indices",
     "labelled",

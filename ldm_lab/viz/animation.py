@@ -12,6 +12,7 @@ from PIL import Image
 from ldm_lab.core.errors import MissingDependencyError, RequestError
 from ldm_lab.core.images import strip
 from ldm_lab.core.io import write_atomic
+from ldm_lab.viz.enlarged import enlarged
 
 FRAMES_PER_SECOND = 8.0
 MIN_SIDE = 256  # pixels; players show small films small
@@ -41,13 +42,17 @@ def save_frames(
         case ".png":
             data = _encoded(strip(frames), "PNG")
         case ".gif" | ".webp":
-            data = _moving([_enlarged(frame) for frame in frames], path.suffix[1:].upper(), frames_per_second)
+            data = _moving(_large(frames), path.suffix[1:].upper(), frames_per_second)
         case ".mp4":
-            data = _film([_enlarged(frame) for frame in frames], frames_per_second)
+            data = _film(_large(frames), frames_per_second)
         case other:
             raise RequestError(f"the file ends in {other!r:.20}; choose one of {', '.join(SUFFIXES)}")
     write_atomic(path, data)
     return path
+
+
+def _large(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    return [enlarged(frame, side=MIN_SIDE) for frame in frames]
 
 
 def _moving(frames: list[Image.Image], format: str, frames_per_second: float) -> bytes:
@@ -77,11 +82,6 @@ def _film(frames: list[Image.Image], frames_per_second: float) -> bytes:
         if made.returncode != 0:
             raise RequestError(f"ffmpeg could not make the film: {made.stderr.decode(errors='replace').strip():.200}")
         return target.read_bytes()
-
-
-def _enlarged(frame: Image.Image) -> Image.Image:
-    factor = max(1, MIN_SIDE // max(frame.size))
-    return frame.resize((factor * frame.width, factor * frame.height), Image.Resampling.NEAREST)
 
 
 def _encoded(frame: Image.Image, format: str, **options) -> bytes:

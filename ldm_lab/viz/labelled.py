@@ -7,6 +7,7 @@ from functools import cache
 from PIL import Image, ImageDraw, ImageFont
 
 from ldm_lab.core.errors import ImageError
+from ldm_lab.viz.enlarged import enlarged
 
 FONT_SIZE = 12
 LINE_HEIGHT = 17
@@ -28,7 +29,7 @@ def labelled(pictures: Mapping[str, Image.Image], *, side: int = 160, columns: i
     """
     if not pictures:
         raise ImageError("there is no picture to lay out; give at least one")
-    shown = {name: _enlarged(picture, side) for name, picture in pictures.items()}
+    shown = {name: enlarged(picture, side=side) for name, picture in pictures.items()}
     columns = min(columns or len(shown), len(shown))
     width, height = (max(picture.size[axis] for picture in shown.values()) for axis in (0, 1))
     names = [_broken(name, width) for name in shown]
@@ -43,11 +44,6 @@ def labelled(pictures: Mapping[str, Image.Image], *, side: int = 160, columns: i
         draw.rectangle((x - 1, y + head - 1, x + picture.width, y + head + picture.height), outline=FRAME)
         sheet.paste(picture, (x, y + head))
     return sheet
-
-
-def _enlarged(picture: Image.Image, side: int) -> Image.Image:
-    factor = max(1, side // max(picture.size))
-    return picture.resize((factor * picture.width, factor * picture.height), Image.Resampling.NEAREST)
 
 
 def _broken(name: str, width: int) -> list[str]:
