@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ldm_lab.conditioning import ClassLabelConfig, LayoutTransformerConfig, SemanticMapConfig
 from ldm_lab.core.errors import CheckpointMismatchError, ConfigError
 from ldm_lab.model import LatentDiffusion
+from ldm_lab.unet.deepen import deepen
 from ldm_lab.unet.widen import widen_input
 
 _READS_CONDITION = ("attn2.to_k.", "attn2.to_v.", "class_embedding.")  # weights whose width is the condition's
@@ -37,7 +38,8 @@ def fine_tune_from(start: LatentDiffusion, model: LatentDiffusion, *, source: st
     """Take over what two diffusion models share, where both mean the same by it.
 
     The UNet must be of the same sizes, save for the channels that it reads beside the latent (its first convolution is
-    widened with zeros, so that it begins as the model that it was) and for what reads the condition. The conditioner is
+    widened with zeros) and for blocks that it has more a level (they hand on what they get), so that it begins as the
+    model that it was, and for what reads the condition. The conditioner is
     taken over where it is of the same kind and its words or classes agree; classes do one by one.
 
     Args:
@@ -60,10 +62,12 @@ def fine_tune_from(start: LatentDiffusion, model: LatentDiffusion, *, source: st
 
 
 def _take_unet(start: LatentDiffusion, model: LatentDiffusion, *, source: str) -> list[str]:
-    found, wanted = start.unet.state_dict(), model.unet.state_dict()
-    extra = model.config.unet.in_channels - start.config.unet.in_channels
+    theirs, ours = start.config.unet, model.config.unet
+    extra, deeper = ours.in_channels - theirs.in_channels, ours.num_res_blocks - theirs.num_res_blocks
+    wanted = model.unet.state_dict()
     try:
-        found = widen_input(found, in_channels=model.config.unet.in_channels)
+        found = deepen(start.unet.state_dict(), theirs, num_res_blocks=ours.num_res_blocks)
+        found = widen_input(found, in_channels=ours.in_channels)
     except ConfigError as error:
         raise CheckpointMismatchError(f"cannot start from {source}: {error}") from error
     fresh = _differing(found, wanted)
@@ -76,8 +80,9 @@ def _take_unet(start: LatentDiffusion, model: LatentDiffusion, *, source: str) -
             f"{tuple(wanted[odd].shape)}; choose the sizes that it was trained with"
         )
     model.unet.load_state_dict({name: found[name] for name in wanted if name not in fresh}, strict=False)
-    widened = [f"{extra} channels of the UNet's input are new and begin at zero"] if extra else []
-    return widened + _named("begins anew", fresh & wanted.keys()) + _named("has no place here", fresh - wanted.keys())
+    notes = [f"{extra} channels of the UNet's input are new and begin at zero"] if extra else []
+    notes += [f"{deeper} residual blocks of every level are new and begin as nothing"] if deeper else []
+    return notes + _named("begins anew", fresh & wanted.keys()) + _named("has no place here", fresh - wanted.keys())
 
 
 def _take_conditioner(start: LatentDiffusion, model: LatentDiffusion, *, source: str) -> list[str]:
