@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 import torch
 
-pytest_plugins = ["emoji_stand_in"]  # from tests/stand_ins; rooms to the right of data need it too
+pytest_plugins = ["emoji_stand_in", "tiny_session"]  # from tests/stand_ins, for tests of several rooms
 torch.set_num_threads(1)  # toy sizes: more threads cost more than they bring, and sums would depend on the machine
 hypothesis.settings.register_profile("ldm_lab", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("ldm_lab")
@@ -100,3 +100,35 @@ def tiny_folder(tmp_path_factory, tiny_model):
     defaults = {"num_steps": 3, "guidance_scale": 2.5, "sampler": "ddim"}
     save_model(root / "tiny-text", tiny_model, first_stage=first_stage, recipe={"seed": 0}, defaults=defaults)
     return root / "tiny-text"
+
+
+@pytest.fixture(scope="session")
+def save_tiny(tiny_folder, make_tiny_model):
+    """Saves a toy model with another conditioner beside the first stage that it shares; returns the folder."""
+    from ldm_lab.checkpoints import reference_to, save_model
+
+    def save(name, conditioner):
+        model, first_stage = make_tiny_model(conditioner=conditioner), reference_to(tiny_folder.with_name("tiny-kl"))
+        defaults = {"num_steps": 3, "sampler": "ddim"}
+        save_model(tiny_folder.with_name(name), model, first_stage=first_stage, recipe={"seed": 0}, defaults=defaults)
+        return tiny_folder.with_name(name)
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def layout_folder(save_tiny):
+    """A toy model that is told what is where."""
+    from ldm_lab.conditioning import LayoutTransformerConfig
+
+    words = (("circle", "star"), ("red", "blue"))
+    sizes = {"max_objects": 2, "grid": 8, "width": 8, "depth": 1, "num_heads": 2, "head_channels": 4}
+    return save_tiny("tiny-layout", LayoutTransformerConfig(vocabularies=words, **sizes))
+
+
+@pytest.fixture(scope="session")
+def upscaling_folder(save_tiny):
+    """A toy model that makes pictures of 8 × 8 twice as large."""
+    from ldm_lab.conditioning import LowResolutionImageConfig
+
+    return save_tiny("tiny-sr", LowResolutionImageConfig(factor=2))
