@@ -21,6 +21,7 @@ from ldm_lab.tasks.picture import read_record
 MAX_VALUES = 20
 MAX_CELLS = 100
 SENTENCES = ("prompt", "negative_prompt")
+MODEL = "model"  # no setting: an axis of this name says which model makes a cell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +31,7 @@ class Axis:
     Of ``prompt``, the first value may be a part of the prompt; then this part is replaced by each of the others.
 
     Attributes:
-        name: Of the setting; ``seed`` stands for the one seed of a cell.
+        name: Of the setting; ``seed`` stands for the one seed of a cell, ``MODEL`` for what makes it.
         values: As the settings take them.
     """
 
@@ -55,13 +56,22 @@ class Axis:
         """
         if name not in axis_names(settings):
             raise RequestError(f"{name!r:.60} cannot be an axis; choose one of {', '.join(axis_names(settings))}")
-        (words,) = [*csv.reader([text.replace("\n", " ")], skipinitialspace=True)] or [[]]
-        read = _reader(settings, name)
-        return cls(name=name, values=tuple(read(word.strip()) for word in words if word.strip()))
+        return cls(name=name, values=tuple(map(_reader(settings, name), _words_of(text))))
+
+    @classmethod
+    def of_models(cls, text: str) -> "Axis":
+        """Models as a person types them: what ``lab.load`` takes, with commas between.
+
+        Raises:
+            RequestError: If there are none, or too many.
+        """
+        return cls(name=MODEL, values=tuple(_words_of(text)))
 
     def place(self, settings: TaskSettings, index: int) -> TaskSettings:
-        """The settings with value ``index`` in them."""
+        """The settings with value ``index`` in them; a model leaves them as they are."""
         value = self.values[index]
+        if self.name == MODEL:
+            return settings
         if self.name == "seed":
             return dataclasses.replace(settings, seeds=(value,))
         if self.name in SENTENCES and self.values[0] in getattr(settings, self.name):
@@ -121,6 +131,12 @@ class CellStore:
     def _path(self, settings: TaskSettings, origin: Origin) -> Path:
         made_of = [settings.task, to_dict(settings), to_dict(origin)]
         return self.folder / f"{hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()}.png"
+
+
+def _words_of(text: str) -> list[str]:
+    """What stands between commas; in quotes, a word may have some."""
+    (words,) = [*csv.reader([text.replace("\n", " ")], skipinitialspace=True)] or [[]]
+    return [word.strip() for word in words if word.strip()]
 
 
 def _scalar(hint: Any) -> type | None:

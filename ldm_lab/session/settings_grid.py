@@ -16,7 +16,7 @@ from ldm_lab.core import images
 from ldm_lab.core.errors import LdmLabError, RequestError
 from ldm_lab.core.io import write_atomic
 from ldm_lab.evaluation.one_picture import Likeness, likeness
-from ldm_lab.session.grid import MAX_CELLS, Axis, cells_of
+from ldm_lab.session.grid import MAX_CELLS, MODEL, Axis, cells_of
 from ldm_lab.tasks import Pipeline, TaskSettings
 
 BLANK = (226, 232, 240)
@@ -29,6 +29,7 @@ class Cell:
     Attributes:
         settings: What makes it.
         values: Of the axes there, x first.
+        model: What makes it, as ``lab.load`` takes it; None: no axis says.
         image: What came; None: nothing yet, or an error.
         error: Why nothing came, in one sentence.
         duration_sec: Time that it took; None: it was made before.
@@ -36,6 +37,7 @@ class Cell:
 
     settings: TaskSettings
     values: tuple[Any, ...]
+    model: str | None = None
     image: Image.Image | None = None
     error: str | None = None
     duration_sec: float | None = None
@@ -75,6 +77,12 @@ class SettingsGrid:
     def num_done(self) -> int:
         """Cells with an image."""
         return sum(cell.image is not None for cell in self.cells)
+
+    @property
+    def order(self) -> list[int]:
+        """Numbers of the cells in the order in which they are best made: model by model, because to change it costs."""
+        models = [cell.model for cell in self.cells]
+        return sorted(range(len(models)), key=lambda number: models.index(models[number]))
 
     def put(self, number: int, **what: Any) -> Cell:
         """Note what came of a cell: an image, an error, the time that it took."""
@@ -178,11 +186,11 @@ def _all_settings(settings: TaskSettings, axes: Sequence[Axis]) -> Iterator[Task
 
 
 def _cell(axes: Sequence[Axis], number: int, settings: TaskSettings) -> Cell:
-    values = []
+    values: dict[str, Any] = {}
     for axis in axes:
         number, index = divmod(number, len(axis.values))
-        values.append(axis.values[index])
-    return Cell(settings=settings, values=tuple(values))
+        values[axis.name] = axis.values[index]
+    return Cell(settings=settings, values=tuple(values.values()), model=values.get(MODEL))
 
 
 def _likeness(reference: Image.Image, image: Image.Image | None) -> Likeness | None:

@@ -7,6 +7,7 @@ import ipywidgets
 
 from ldm_lab.core.errors import RequestError
 from ldm_lab.session import Axis, axis_names
+from ldm_lab.session.grid import MODEL
 from ldm_lab.tasks import TaskSettings
 
 NAMES = ("Across", "Down", "Pages")
@@ -22,7 +23,7 @@ class AxisControls:
     def __init__(self, settings: type[TaskSettings], start: tuple[tuple[str, str], ...]) -> None:
         """Begin with axes, each the name of a setting and its values as they are typed."""
         self._settings = settings
-        options = [("none", ""), *((name.replace("_", " "), name) for name in axis_names(settings))]
+        options = [("none", ""), *((name.replace("_", " "), name) for name in [*axis_names(settings), MODEL])]
         begun = [*start, *[("", "")] * (len(NAMES) - len(start))]
         self.rows = [_row(label, options, *axis) for label, axis in zip(NAMES, begun, strict=True)]
         boxes = [ipywidgets.HBox(row, layout={"width": "100%"}) for row in self.rows]
@@ -37,7 +38,10 @@ class AxisControls:
         chosen = [(name.value, values.value) for name, values in self.rows if name.value]
         if not chosen:
             raise RequestError("the grid has no axis; choose a setting that varies across")
-        return [Axis.read(self._settings, name, values) for name, values in chosen]
+        return [
+            Axis.of_models(values) if name == MODEL else Axis.read(self._settings, name, values)
+            for name, values in chosen
+        ]
 
     def observe(self, callback: Callable[[], Any]) -> None:
         """Call it whenever an axis changes."""
@@ -54,7 +58,7 @@ def _row(label: str, options: list[tuple[str, str]], name: str, values: str) -> 
         value=values,
         description="values",
         placeholder="with commas between them",
-        tooltip="Of prompt, the first may be a part of the prompt, which the others replace.",
+        tooltip="Of prompt, the first may be a part of it, which the others replace; of model, names or folders.",
         style={"description_width": "4em"},
         layout={"flex": "1 1 10em", "width": "auto"},
         continuous_update=False,

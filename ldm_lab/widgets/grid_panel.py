@@ -1,10 +1,10 @@
 """Settings against each other: a cell for every pair, or triple, of values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import ipywidgets
 from PIL import Image
@@ -16,14 +16,15 @@ from ldm_lab.session import (
     Failed,
     Finished,
     Frame,
-    Job,
     Session,
     Stopped,
     given_values,
     spell_call,
 )
-from ldm_lab.session.settings_grid import SettingsGrid, seconds_a_step
-from ldm_lab.tasks import Pipeline, TaskSettings, TextToImageSettings
+from ldm_lab.session.grid import MODEL
+from ldm_lab.session.settings_grid import Cell, SettingsGrid, seconds_a_step
+from ldm_lab.session.shelf import ModelShelf
+from ldm_lab.tasks import Pipeline, Run, RunImage, TaskSettings, TextToImageSettings
 from ldm_lab.widgets.axis_controls import AxisControls
 from ldm_lab.widgets.cell_grid import CellGrid
 from ldm_lab.widgets.form import SettingsForm
@@ -42,6 +43,9 @@ PANELS = {"Generate": GeneratePanel, "Guidance Lab": GuidancePanel}
 
 class GridPanel(Panel):
     """Cells appear as they are made; each is kept, so that the same grid goes on where it was left.
+
+    An axis may be that of models; those beside the session's are loaded when their cells are asked for, and stay until
+    the panel is closed.
 
     Attributes:
         form: The settings that all cells share; their first seed is every cell's.
@@ -79,6 +83,7 @@ class GridPanel(Panel):
         self.shown = FrameView(width=256, placeholder="Choose a cell.")
         self.grid: SettingsGrid | None = None
         self._store = None if folder is None else CellStore(folder)
+        self._shelf = ModelShelf(session)
         self._later = Later(self.guarded(self.estimate))
         self._opened: Panel | None = None
         self._build_controls()
@@ -94,16 +99,16 @@ class GridPanel(Panel):
         for number in range(len(grid.cells)):
             self.view.say(number, "waiting")
         self._stop.disabled = False
-        for number in range(len(grid.cells)):
+        for number in grid.order:
             self._ask(grid, number)
 
-    def make_again(self, number: int) -> Job:
+    def make_again(self, number: int) -> None:
         """Make one cell anew, also if it is kept.
 
         Raises:
             RequestError: If there is no such cell.
         """
-        return self._ask(self._grid_with(number), number, anew=True)
+        self._ask(self._grid_with(number), number, anew=True)
 
     def stop(self) -> None:
         """End the cell that is being made and leave those that wait; the others stay."""
@@ -111,7 +116,7 @@ class GridPanel(Panel):
             job.cancel()
 
     def estimate(self) -> None:
-        """Time a step, and say how long the grid will take."""
+        """Time a step, and say how long the grid will take; other models are taken to be as fast as the session's."""
         grid = SettingsGrid(self.form.read(), self.axes.read())
 
         def measure(model: Pipeline) -> float:
@@ -135,11 +140,12 @@ class GridPanel(Panel):
         Raises:
             RequestError: If no cell is chosen.
         """
-        settings = self._grid_with(self.view.chosen).cells[self.view.chosen].settings
+        cell = self._grid_with(self.view.chosen).cells[self.view.chosen]
+        session = self._shelf.session_of(cell.model)
         if self._opened is not None:
             self._below.children = ()
             self._opened.close()
-        self._opened = PANELS[panel](self.session, settings=settings, name=f"opened in {id(self)}")
+        self._opened = PANELS[panel](session, settings=cell.settings, name=f"opened in {id(self)}")
         self._below.children = (self._opened.show(),)
         return self._opened
 
@@ -151,6 +157,7 @@ class GridPanel(Panel):
         """All cells in Python."""
         settings, axes = self.form.read(), self.axes.read()
         kind = type(settings).__name__
+        models = next((axis.values for axis in axes if axis.name == MODEL), ())
         lines = [
             "import ldm_lab as lab",
             "from ldm_lab.session import Axis",
@@ -158,54 +165,57 @@ class GridPanel(Panel):
             f"from ldm_lab.tasks import {kind}",
             "",
             f"model = lab.load({self.session.name!r})",
+            *([f"models = {{name: lab.load(name) for name in {models!r}}}"] if models else []),
             f"settings = model.resolved({spell_call(f'{kind}.of', given_values(settings))})",
             f"axes = [{', '.join(f'Axis(name={axis.name!r}, values={axis.values!r})' for axis in axes)}]",
             "grid = SettingsGrid(settings, axes)",
             "for number, cell in enumerate(grid.cells):",
-            "    grid.put(number, image=model.carry_out(cell.settings).images[0])",
+            f"    made = {'models[cell.model]' if models else 'model'}.carry_out(cell.settings)",
+            "    grid.put(number, image=made.images[0])",
             "grid.sheet()",
         ]
         return "\n".join(lines)
 
     def close(self) -> None:
-        """Also the panel that was opened below."""
+        """Also the panel that was opened below, and the models that were loaded."""
         self._later.cancel()
         if self._opened is not None:
             self._below.children = ()
             self._opened.close()
         super().close()
+        self._shelf.close()
 
-    def _ask(self, grid: SettingsGrid, number: int, *, anew: bool = False) -> Job:
-        """Submit a cell; a kept one is looked for in the thread that computes, when its turn comes."""
-        hear = partial(self._hear, grid, number)
+    def _ask(self, grid: SettingsGrid, number: int, *, anew: bool = False) -> None:
+        """Submit a cell: in the thread that computes its model is opened, and the cell looked for where it is kept."""
+        look = partial(self._look_for, cell=grid.cells[number], anew=anew)
+        self._keep(self.session.call(look, listener=self._listener(grid, number)))
+
+    def _look_for(self, _: Pipeline, *, cell: Cell, anew: bool) -> tuple[Session, RunImage | None]:
+        """What makes a cell, and its image if that is kept."""
+        session = self._shelf.session_of(cell.model)
         if anew or self._store is None:
-            return self._keep(self.session.submit(grid.cells[number].settings, listener=self.guarded(hear)))
-        return self.call(partial(self._find, settings=grid.cells[number].settings), partial(self._take, grid, number))
+            return session, None
+        return session, self._store.find(session.model.resolved(cell.settings), session.model.origin)
 
-    def _find(self, model: Pipeline, *, settings: TaskSettings) -> Image.Image | None:
-        assert self._store is not None
-        return self._store.find(model.resolved(settings), model.origin)
-
-    def _take(self, grid: SettingsGrid, number: int, image: Image.Image | None) -> None:
-        """Show a cell that was kept, or have it made."""
-        if grid is not self.grid:
-            return
-        if image is None:
-            self._ask(grid, number, anew=True)
-            return
-        grid.put(number, image=image)
-        self.view.settle(number, image, "found")
-        self._say_progress(grid)
+    def _listener(self, grid: SettingsGrid, number: int) -> Callable[..., Any]:
+        return self.guarded(partial(self._hear, grid, number))
 
     def _hear(self, grid: SettingsGrid, number: int, event: Event) -> None:
-        """Take an event of a cell's job, unless its grid was left; a cell that fails leaves the others alone."""
+        """Take an event of a cell, unless its grid was left; a cell that fails leaves the others alone."""
         if grid is not self.grid:
             return
         match event:
             case Frame(jpeg):
                 self.view.paint(number, jpeg)
                 return
-            case Finished(run):
+            case Finished((session, None)):
+                settings = grid.cells[number].settings
+                self._keep(session.submit(settings, listener=self._listener(grid, number)))
+                return
+            case Finished((_, image)):
+                grid.put(number, image=image)
+                self.view.settle(number, image, "found")
+            case Finished(Run() as run):
                 grid.put(number, image=run.images[0], duration_sec=run.outcome.duration_sec)
                 self.view.settle(number, run.images[0], "done")
                 if self._store is not None:
@@ -252,7 +262,7 @@ class GridPanel(Panel):
         cell = self.grid.cells[number]
         if cell.image is not None:
             self.shown.settle(cell.image, alt=self.grid.name_of(number))
-        self.facts.value = _facts_html(cell.settings, cell.error)
+        self.facts.value = _facts_html(cell)
 
     def _say_estimate(self, count: int, sec: float) -> None:
         self.expected.value = f'<span class="ldm-note">{count} cells, about {max(1.0, sec):.0f} s</span>'
@@ -265,7 +275,7 @@ class GridPanel(Panel):
         )
         self._again = ipywidgets.Button(description="Make this cell again", disabled=True, layout=narrow)
         self._open = ipywidgets.Button(description="Open this cell in", disabled=True, layout=narrow)
-        self._where = ipywidgets.Dropdown(options=list(PANELS), layout={"width": "10em"})
+        self._where = ipywidgets.Dropdown(options=list(PANELS), tooltip="In which panel", layout={"width": "10em"})
         self._export = ipywidgets.Button(
             description="Export", tooltip="CSV, HTML and PNG; compared with the chosen cell.", layout=narrow
         )
@@ -308,7 +318,7 @@ class GridPanel(Panel):
         )
 
 
-def _facts_html(settings: TaskSettings, error: str | None) -> str:
-    facts = given_values(settings) | ({"error": error} if error else {})
-    rows = (f"{name.replace('_', ' ')}: {escape(str(value))}" for name, value in facts.items())
+def _facts_html(cell: Cell) -> str:
+    facts = {"model": cell.model} | given_values(cell.settings) | {"error": cell.error}
+    rows = (f"{name.replace('_', ' ')}: {escape(str(value))}" for name, value in facts.items() if value is not None)
     return f'<div class="ldm-note">{"<br>".join(rows)}</div>'

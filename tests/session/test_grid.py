@@ -35,6 +35,15 @@ def test_what_cannot_be_an_axis_is_refused(name, text, sentence):
         read(name, text)
 
 
+def test_an_axis_may_be_of_models_and_leaves_the_settings_alone():
+    axis = Axis.of_models('shapes-text, runs/a, "runs/b, c"')
+    assert axis == Axis(name="model", values=("shapes-text", "runs/a", "runs/b, c"))
+    settings = TEXT(prompt="a star")
+    assert axis.place(settings, 2) == settings
+    with pytest.raises(RequestError, match="model has 0 values; an axis takes 1 to 20"):
+        Axis.of_models(" , ")
+
+
 def test_cells_vary_along_rows_and_columns_and_have_one_seed():
     settings = TEXT.of(prompt="a star", seeds=[3, 4])
     rows = cells_of(settings, read("num_steps", "2,4"), read("guidance_scale", "1,3,5"))

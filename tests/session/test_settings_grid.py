@@ -28,6 +28,23 @@ def test_the_first_axis_varies_fastest_and_the_third_slowest(grid):
     assert grid.name_of(9) == "steps 2, guidance scale 2.5, sampler euler"
 
 
+def test_cells_of_one_model_are_made_together_wherever_its_axis_stands():
+    models = Axis.of_models("b, a")
+    for axes, order in (
+        ([X, models], [0, 1, 2, 3]),
+        ([models, X], [0, 2, 1, 3]),
+        ([models, X, Z], [0, 2, 4, 6, 1, 3, 5, 7]),
+    ):
+        grid = SettingsGrid(SETTINGS, axes)
+        assert grid.order == order
+        assert [grid.cells[number].model for number in grid.order] == ["b"] * (len(order) // 2) + ["a"] * (
+            len(order) // 2
+        )
+    assert grid.name_of(1) == "model a, steps 1, sampler ddim"
+    assert SettingsGrid(SETTINGS, [X]).order == [0, 1]
+    assert SettingsGrid(SETTINGS, [X]).cells[0].model is None
+
+
 @pytest.mark.parametrize(
     ("axes", "sentence"),
     [

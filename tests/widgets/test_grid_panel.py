@@ -1,5 +1,11 @@
-import pytest
+import base64
+import io
 
+import pytest
+from PIL import Image
+
+import ldm_lab as lab
+from ldm_lab.checkpoints import reference_to, save_autoencoder, save_model
 from ldm_lab.core.errors import RequestError
 from ldm_lab.tasks import TextToImageSettings
 from ldm_lab.widgets import GridPanel
@@ -91,11 +97,63 @@ def test_of_a_grid_that_was_left_nothing_is_told(gated, tmp_path):
 
 def test_one_cell_is_made_again(made):
     before = made.grid.cells[2]
-    made.make_again(2).wait(TIMEOUT_SEC)
+    made.make_again(2)
+    assert made.wait(TIMEOUT_SEC)
     assert made.grid.cells[2] is not before
     assert made.grid.cells[2].image.tobytes() == before.image.tobytes()
     with pytest.raises(RequestError, match="there is no such cell yet"):
         made.make_again(9)
+
+
+class TestModels:
+    """An axis of models: the session's own, another one in a folder, and one that is not there."""
+
+    @pytest.fixture
+    def folder(self, make_tiny_model, tmp_path):
+        """A model with other weights."""
+        model = make_tiny_model(seed=1)
+        save_autoencoder(tmp_path / "first-stage", model.autoencoder, recipe={})
+        first_stage = reference_to(tmp_path / "first-stage")
+        save_model(tmp_path / "other", model, first_stage=first_stage, recipe={}, defaults={})
+        return tmp_path / "other"
+
+    @pytest.fixture
+    def compared(self, session, folder, tmp_path):
+        axes = (("model", f"tiny, {folder}, nowhere"), ("num_steps", "1, 2"))
+        with GridPanel(session, settings=SETTINGS, axes=axes, folder=tmp_path / "cells") as panel:
+            panel.make()
+            assert panel.wait(TIMEOUT_SEC)
+            yield panel
+
+    def test_every_cell_is_made_by_its_model(self, compared, session, folder, tmp_path):
+        own, other, absent = compared.grid.cells[:3]
+        assert own.image.tobytes() == session.submit(own.settings).result().images[0].tobytes()
+        assert other.image.tobytes() == lab.load(folder).carry_out(other.settings).images[0].tobytes()
+        assert other.image.tobytes() != own.image.tobytes()
+        assert absent.image is None
+        assert "nowhere" in absent.error
+        assert [states(compared)[number] for number in range(6)] == ["done", "done", "error"] * 2
+        assert compared.status.text == "4 of 6 cells, 2 with an error."
+        assert len(list((tmp_path / "cells").glob("*.png"))) == 4
+
+    def test_a_cell_opens_with_its_model(self, compared, folder):
+        compared.view.chosen = 1
+        assert f"model: {folder}" in compared.facts.value
+        opened = compared.open("Generate")
+        assert opened.session.model.origin.digest == lab.load(folder).origin.digest
+        compared.close()
+        assert opened.session.is_closed
+        assert not compared.session.is_closed
+
+    def test_the_code_makes_the_same_cells(self, compared, session, folder, monkeypatch):
+        compared.axes.rows[0][1].value = f"tiny, {folder}"
+        compared.make()
+        compared.wait(TIMEOUT_SEC)
+        genuine = lab.load
+        monkeypatch.setattr("ldm_lab.load", lambda name: session.model if name == "tiny" else genuine(name))
+        names = {}
+        exec(compared.code(), names)
+        assert names["grid"].sheet().tobytes() == compared.picture().tobytes()
 
 
 def test_a_chosen_cell_shows_what_made_it(made):
@@ -143,6 +201,13 @@ def test_the_code_makes_the_same_cells(made, session, monkeypatch):
     names = {}
     exec(made.code(), names)
     assert names["grid"].sheet().tobytes() == made.picture().tobytes()
+
+
+def test_the_static_form_shows_the_first_page(made):
+    bundle = made.show()._repr_mimebundle_()
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert picture.tobytes() == made.grid.sheet().tobytes()
+    assert "SettingsGrid(settings, axes)" in bundle["text/html"]
 
 
 def test_views_that_open_later_get_all_cells(made, monkeypatch):
