@@ -26,7 +26,8 @@ from ldm_lab.widgets.watch import Watch
 
 EXAMPLE = "a small blue star on white"
 WISHES = {TEXT: ("prompt", "negative_prompt"), CLASS: ("label",)}
-WALK = ("seeds", "num_steps", "sampler", "strength", "num_resamplings", "jump_length", "only_masked", "padding")
+WALK = ("seeds", "num_steps", "sampler", "strength", "num_resamplings", "jump_length")
+MASK = ("masked_content", "mask_blur", "only_masked", "padding")
 PICTURE_WIDTH = 448  # pixels on the screen
 
 
@@ -237,7 +238,7 @@ def _beginning(model: Pipeline) -> _Beginning:
     labels = config.conditioner.names or tuple(range(config.conditioner.num_classes)) if kind is CLASS else None
     return _Beginning(
         settings=dataclasses.replace(settings, width=None, height=None, prompt=EXAMPLE if kind is TEXT else ""),
-        fields=(*WISHES.get(kind, ()), *WALK, *(("guidance_scale",) if kind in WISHES else ())),
+        fields=(*WISHES.get(kind, ()), *WALK, *(("guidance_scale",) if kind in WISHES else ()), *MASK),
         choices={"label": labels} if labels else {},
         multiple=config.autoencoder.downsampling_factor * config.unet.side_factor,
         image_size=config.image_size,

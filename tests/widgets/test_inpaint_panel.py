@@ -84,13 +84,27 @@ class TestRepainting:
         assert panel.settings.mask.share == 0.5
         panel.wait(TIMEOUT_SEC)
 
+    def test_what_lies_under_the_mask_and_how_the_edge_fades_are_asked_for(self, panel):
+        plain = np.asarray(repainted(panel).images[0])
+        for name, value in {"strength": 0.0, "masked_content": "fill", "mask_blur": 2}.items():
+            panel.form.controls[name].set(value)
+        filled = repainted(panel)
+        assert (filled.settings.masked_content, filled.settings.mask_blur) == ("fill", 2)
+        made = np.asarray(filled.images[0])
+        assert not np.array_equal(made, plain)
+        assert np.array_equal(made[~HALF], np.asarray(PICTURE)[~HALF])
+        assert "✓ 128 unmasked pixels changed by at most 0 of 255 levels." in panel.check.value
+
     def test_the_code_makes_the_same_picture(self, panel, session, tmp_path, monkeypatch):
+        panel.form.controls["masked_content"].set("noise")
+        panel.form.controls["mask_blur"].set(3)
         repainted(panel)
         panel.save_pictures(tmp_path)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("ldm_lab.load", lambda name: session.model)
         names = {}
         exec(panel.code(), names)
+        assert names["run"].settings.mask_blur == 3
         assert names["run"].images[0].tobytes() == panel.run.images[0].tobytes()
 
 
