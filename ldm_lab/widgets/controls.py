@@ -12,6 +12,7 @@ import ipywidgets
 from ldm_lab.core.errors import ConfigError, RequestError
 
 LABEL_WIDTH = "9.5em"
+NOTHING = object()
 MAX_SLIDER_PLACES = 200  # a slider with more cannot be set exactly; a box with a number can
 
 
@@ -60,12 +61,13 @@ def control_of(field: dataclasses.Field, hint: Any, *, choices: Sequence[Any] | 
     Raises:
         ConfigError: If there is no control for such values.
     """
+    nothing = "recommended" if choices is None else "none"  # by the model; else the model says what there is
     choices = field.metadata.get("choices") if choices is None else choices
     options = set(typing.get_args(hint)) if _is_union(hint) else {hint}
     may_be_none = types.NoneType in options
     options -= {types.NoneType}
     if choices is not None:
-        return _dropdown(field, choices, may_be_none)
+        return _dropdown(field, choices, nothing if may_be_none else None)
     if options == {bool}:
         return Control(ipywidgets.Checkbox(**_described(field), indent=True))
     if options == {int} or options == {float}:
@@ -95,10 +97,18 @@ def _described(field: dataclasses.Field) -> dict[str, Any]:
     }
 
 
-def _dropdown(field: dataclasses.Field, choices: Sequence[Any], may_be_none: bool) -> Control:
-    none = [("none", None)] if may_be_none and None not in choices else []
-    options = [*none, *((str(choice), choice) for choice in choices)]
-    return Control(ipywidgets.Dropdown(options=options, **_described(field)))
+def _dropdown(field: dataclasses.Field, choices: Sequence[Any], nothing: str | None) -> Control:
+    """A list of choices, before them the word for None, if that is accepted.
+
+    None stands there as ``NOTHING``: ipywidgets would take it for "no option is chosen", and show a blank.
+    """
+    first = [] if nothing is None else [(nothing, NOTHING)]
+    options = [*first, *((str(choice), choice) for choice in choices)]
+    return Control(
+        ipywidgets.Dropdown(options=options, **_described(field)),
+        read=lambda shown: None if shown is NOTHING else shown,
+        show=lambda value: NOTHING if value is None else value,
+    )
 
 
 def _number(field: dataclasses.Field, *, whole: bool) -> Control:

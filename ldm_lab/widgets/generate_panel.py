@@ -170,7 +170,8 @@ class GeneratePanel(Panel):
         self._explained = explained
 
         def explain() -> None:
-            explained.value = f"{sampler.value}: {SAMPLERS[sampler.value].help}"
+            name = sampler.value
+            explained.value = "" if name is None else f"{name}: {SAMPLERS[name].help}"
 
         sampler.observe(self.guarded(explain))
         explain()

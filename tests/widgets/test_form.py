@@ -77,8 +77,20 @@ def test_what_a_control_cannot_show_is_said(form):
 
 def test_choices_of_a_model_are_offered():
     form = SettingsForm(ClassToImageSettings.of(label="star"), fields=("label",), choices={"label": ["circle", "star"]})
-    assert dict(form.controls["label"].widget.options) == {"none": None, "circle": "circle", "star": "star"}
-    form.controls["label"].widget.value = None
+    assert [word for word, _ in form.controls["label"].widget.options] == ["none", "circle", "star"]
+    assert form.read().label == "star"
+
+
+def test_where_none_is_accepted_a_word_is_chosen_and_no_blank():
+    """The browser shows a blank where the index is None."""
+    asked = ClassToImageSettings.of(label=None)
+    form = SettingsForm(asked, fields=("label", "sampler"), choices={"label": ["circle", "star"]})
+    widgets = [form.controls[name].widget for name in ("label", "sampler")]
+    assert [(widget.index, widget.label) for widget in widgets] == [(0, "none"), (0, "recommended")]
+    assert form.read() == asked
+    widgets[0].set_state({"index": 2})
+    assert form.read().label == "star"
+    widgets[0].set_state({"index": 0})
     assert form.read().label is None
 
 
