@@ -102,14 +102,20 @@ class DiffusionStage:
         """Fresh latents from the store, steps, noise, and conditions of which some are dropped."""
         seed = self.recipe.training.seed
         indices = stream_indices(draw * size, size, length=self.length, seed=seed)
-        posterior = GaussianPosterior(*self._prepared_store.moments(indices))
-        z_0 = self.model.scale_factor * posterior.sample(generator(seed, "posterior", draw))
+        z_0 = self._latents(indices, draw)
         t = draw_steps(size, self.model.schedule, generator(seed, "t", draw), shift=self.recipe.timestep_shift)
         noise = torch.randn(z_0.shape, generator=generator(seed, "noise", draw))
         asked = self._prepared(indices, draw)
         return (
             {"z_0": z_0, "t": t, "noise": noise} | self._offset(z_0, draw) | asked | self._answers(indices, asked, z_0)
         )
+
+    def _latents(self, indices: Sequence[int], draw: int) -> Tensor:
+        """Scaled latents of some examples. (B, C, h, w)"""
+        posterior = GaussianPosterior(*self._prepared_store.moments(indices))
+        if self.recipe.latents == "mode":
+            return self.model.scale_factor * posterior.mode()
+        return self.model.scale_factor * posterior.sample(generator(self.recipe.training.seed, "posterior", draw))
 
     def step_arguments(self, step: int) -> dict[str, Any]:
         """Nothing depends on the step."""
