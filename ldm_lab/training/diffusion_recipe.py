@@ -32,7 +32,7 @@ class DiffusionRecipe:
 
     data: DataConfig = field(default_factory=DataConfig)
     first_stage: str = setting("shapes-kl-f4", help="Name of a shipped first stage, or its folder")
-    latents: Literal["sample", "mode"] = setting(
+    posterior: Literal["sample", "mode"] = setting(
         "sample", help="Learn draws from the posterior, as the reference does, or its mode, without that noise"
     )
     num_examples: int = setting(65_536, help="Examples encoded of an endless data set", minimum=1)

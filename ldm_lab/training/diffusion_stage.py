@@ -113,7 +113,7 @@ class DiffusionStage:
     def _latents(self, indices: Sequence[int], draw: int) -> Tensor:
         """Scaled latents of some examples. (B, C, h, w)"""
         posterior = GaussianPosterior(*self._prepared_store.moments(indices))
-        if self.recipe.latents == "mode":
+        if self.recipe.posterior == "mode":
             return self.model.scale_factor * posterior.mode()
         return self.model.scale_factor * posterior.sample(generator(self.recipe.training.seed, "posterior", draw))
 
