@@ -38,6 +38,13 @@ def test_latents_are_those_of_the_first_stage_scaled(diffusion_recipe, first_sta
     assert "offset" not in batch
 
 
+def test_modes_are_learned_where_they_are_asked_for(diffusion_recipe, tmp_path):
+    recipe = replace(diffusion_recipe, num_examples=1, condition_dropout=0.0, posterior="mode")
+    stage = prepared(recipe, tmp_path)
+    mode = stage.model.scale_factor * stage.store.moments([0])[0]
+    assert all(torch.equal(stage.batch(draw, 1)["z_0"], mode) for draw in range(3))
+
+
 def test_a_latent_is_drawn_anew_and_its_caption_phrased_anew_in_every_epoch(diffusion_recipe, tmp_path):
     recipe = replace(diffusion_recipe, num_examples=1, condition_dropout=0.0)
     stage = prepared(recipe, tmp_path)
