@@ -34,7 +34,7 @@ def test_the_tour_leads_to_all_others():
 @each_notebook
 def test_cells_are_short_and_define_next_to_nothing(path):
     for cell in cells(path, "code"):
-        assert len(cell.source.splitlines()) <= MAX_CELL_LINES or cell.source.startswith("import"), cell.source
+        assert len(cell.source.splitlines()) <= MAX_CELL_LINES, cell.source
         for node in ast.walk(ast.parse(cell.source)):
             assert not isinstance(node, ast.ClassDef), cell.source
             if isinstance(node, ast.FunctionDef):
