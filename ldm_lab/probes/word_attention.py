@@ -27,7 +27,8 @@ class WordAttention:
 
     Attributes:
         words: In the order of the prompt.
-        maps: How much each place of the latent looks at each word, of each image. (B, words, h, w)
+        maps: How much each place of the latent looks at each word, of each image, also where the network looks at a
+            coarser grid. (B, words, h, w)
     """
 
     words: tuple[Word, ...]
@@ -64,7 +65,8 @@ def word_attention(pipeline: Pipeline, settings: TextToImageSettings) -> WordAtt
     words = _words(pipeline, settings.prompt)
     with record_cross_attention(pipeline.model.unet, per_step=False) as recording:
         pipeline.carry_out(settings)
-    maps = heat_maps(recording.mean())
+    factor = pipeline.model.config.autoencoder.downsampling_factor
+    maps = heat_maps(recording.mean(), size=(settings.height // factor, settings.width // factor))
     return WordAttention(words, torch.stack([heat_map_of(word, maps) for word in words], dim=1).cpu())
 
 
