@@ -28,6 +28,11 @@ class AutoencoderObjectiveConfig:
     half_size_weight: float = setting(
         0.0, help="Weight of reconstructing the image at half size from its latent at half size", minimum=0.0
     )
+    latent_noise: float = setting(
+        0.0,
+        help="Largest noise that a latent gets before it is decoded, as a share of its channel's spread",
+        minimum=0.0,
+    )
     adversarial: AdversarialLoss = setting("hinge", help="Loss of the discriminator")
     adversarial_weight: float = setting(0.5, help="Weight of the adversarial term; 0 leaves it out", minimum=0.0)
     adversarial_start: int = setting(50_001, help="Step at which the game begins", minimum=0)
@@ -83,7 +88,7 @@ class AutoencoderObjective(nn.Module):
         """
         autoencoder = self.autoencoder
         bottlenecked = autoencoder.quantize(autoencoder.encode(x), generator)
-        x_hat = autoencoder.decode_bottlenecked(bottlenecked.z_decoder)
+        x_hat = autoencoder.decode_bottlenecked(self._disturbed(bottlenecked.z_decoder, generator))
         reconstruction, terms = self._reconstruction(x, x_hat)
         penalty = bottlenecked.penalty / (x[0].numel() if autoencoder.quantize.penalty_is_sum else 1)
         total = reconstruction + self.config.regularisation_weight * penalty
@@ -95,6 +100,17 @@ class AutoencoderObjective(nn.Module):
             game, game_terms = self._game(x, x_hat, reconstruction)
             total, terms = total + game, terms | game_terms
         return ObjectiveValue(total, {name: value.detach() for name, value in terms.items()})
+
+    def _disturbed(self, z: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Latents with noise, from none to ``latent_noise`` in each, so that the decoder bears what samples get wrong.
+
+        "Diffusion Transformers with Representation Autoencoders" (Zheng et al. 2025), noise-augmented decoding.
+        """
+        if self.config.latent_noise == 0.0:
+            return z
+        amount = self.config.latent_noise * torch.rand(len(z), 1, 1, 1, generator=generator)
+        noise = amount * torch.randn(z.shape, generator=generator)
+        return z + noise.to(z) * z.detach().std(dim=(0, 2, 3), keepdim=True)
 
     def _reconstruction(self, x: Tensor, x_hat: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         pixel = self._pixel_error(x, x_hat)

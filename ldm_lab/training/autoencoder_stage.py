@@ -45,6 +45,10 @@ class AutoencoderRecipe:
         "uniform", help="VQ: where codes begin, near zero as in the reference, or on the first images"
     )
 
+    trained: Literal["all", "decoder"] = setting(
+        "all", help="Which part learns; 'decoder' keeps the latents, so that models of stage 2 stay right"
+    )
+
     def __post_init__(self) -> None:
         check(self)
         if self.codebook == "from-data" and not isinstance(self.autoencoder.bottleneck, VQConfig):
@@ -77,9 +81,24 @@ class AutoencoderStage:
             x = self.batch(0, CODEBOOK_IMAGES)["x"]
             begin_on_data(self.averaged, x, generator=generator(recipe.training.seed, "codebook"))
         if init_from is not None:
-            start = read_checkpoint(init_from, kind="autoencoder")
-            copy_weights(load_autoencoder(start), self.averaged, source=str(init_from))
-            self.identity["init_from"] = start.digest
+            self._begin_as(init_from)
+        if recipe.trained == "decoder":
+            self._keep_latents(init_from)
+
+    def _begin_as(self, folder: str | Path) -> None:
+        start = read_checkpoint(folder, kind="autoencoder")
+        autoencoder = load_autoencoder(start)
+        copy_weights(autoencoder, self.averaged, source=str(folder))
+        self.averaged.config = replace(self.averaged.config, scale_factor=autoencoder.config.scale_factor)
+        self.identity["init_from"] = start.digest
+
+    def _keep_latents(self, init_from: str | Path | None) -> None:
+        """Freeze all that decides what the latent of an image is."""
+        if init_from is None:
+            raise ConfigError("trained is 'decoder', but no trained encoder is given to go with it; add --init-from")
+        self.identity["trained"] = self.recipe.trained
+        for part in (self.averaged.encoder, self.averaged.quant_conv, self.averaged.quantize):
+            part.requires_grad_(False)
 
     def batch(self, draw: int, size: int) -> dict[str, Any]:
         """Images and the generator of the posterior's noise."""
@@ -107,13 +126,18 @@ class AutoencoderStage:
         return grid([*to_pil(x), *to_pil(self.averaged(x))], columns=len(x))
 
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
-        """Measure the latent scale over many batches of whole images, and write the autoencoder."""
-        draws = range(self._num_scale_batches)
-        batches = (self.source.images(self._indices(draw, SCALE_BATCH)).to(self._device) for draw in draws)
+        """Write the autoencoder, with the latents' scale."""
         exported = copy.copy(self.averaged)  # same weights, a config of its own
-        exported.config = replace(self.averaged.config, scale_factor=measure_scale(self.averaged, batches))
+        if self.recipe.trained == "all":
+            exported.config = replace(self.averaged.config, scale_factor=self._scale())
         recipe = to_dict(portable(self.recipe)) | {"provenance": provenance}
         save_autoencoder(folder, exported, recipe=recipe, replace=True)
+
+    def _scale(self) -> float:
+        """The latents' scale, over many batches of whole images."""
+        draws = range(self._num_scale_batches)
+        batches = (self.source.images(self._indices(draw, SCALE_BATCH)).to(self._device) for draw in draws)
+        return measure_scale(self.averaged, batches)
 
     @property
     def _num_scale_batches(self) -> int:

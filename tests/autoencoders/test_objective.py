@@ -66,6 +66,18 @@ def test_half_size_latents_are_asked_for_half_size_images(pixel):
     assert "half_size" not in plain.terms
 
 
+def test_decoders_may_be_disturbed_by_noise_of_a_share_of_the_spread():
+    objective, plain = build(replace(QUIET, latent_noise=0.5)), build(QUIET)
+    z = 3.0 * torch.randn(400, 2, 4, 4) * torch.tensor([1.0, 10.0])[:, None, None]
+    noise = (objective._disturbed(z, torch.Generator().manual_seed(0)) - z) / z.std(dim=(0, 2, 3), keepdim=True)
+    amounts = noise.flatten(1).std(dim=1)
+    assert amounts.max() < 0.9
+    assert noise.square().mean().item() == pytest.approx(0.5**2 / 3, rel=0.1)  # amounts are uniform below 0.5
+    torch.testing.assert_close(noise[:, 0].std(), noise[:, 1].std(), rtol=0.1, atol=0)
+    assert plain._disturbed(z, None) is z
+    assert evaluate(objective).total != evaluate(plain).total
+
+
 def test_vq_objective_adds_the_mean_codebook_term():
     objective = build(replace(QUIET, regularisation_weight=2.0), VQ)
     x_hat, bottlenecked = reconstruct(objective)

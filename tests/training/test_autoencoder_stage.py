@@ -7,7 +7,7 @@ import torch
 
 from ldm_lab.autoencoders.bottlenecks import VQConfig
 from ldm_lab.checkpoints import load_autoencoder, read_checkpoint
-from ldm_lab.core.errors import CheckpointMismatchError, ShapeError
+from ldm_lab.core.errors import CheckpointMismatchError, ConfigError, ShapeError
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.data.source import DataConfig
 from ldm_lab.training import autoencoder_stage
@@ -90,3 +90,26 @@ def test_starting_weights(autoencoder_recipe, first_stage, tmp_path):
     larger = replace(autoencoder_recipe.autoencoder, channels=6)
     with pytest.raises(CheckpointMismatchError, match=r"cannot start from .*: its .* has shape .*, this recipe needs"):
         AutoencoderStage(replace(autoencoder_recipe, autoencoder=larger), init_from=first_stage)
+
+
+def test_a_decoder_learns_alone_and_the_latents_stay(autoencoder_recipe, tmp_path):
+    AutoencoderStage(autoencoder_recipe).export(tmp_path / "first", provenance={})
+    recipe = replace(autoencoder_recipe, trained="decoder")
+    stage = AutoencoderStage(recipe, init_from=tmp_path / "first")
+    stage.objective(**stage.batch(0, 2), step=0).total.backward()
+    learning = {name.split(".")[0] for name, weight in stage.averaged.named_parameters() if weight.grad is not None}
+    assert learning == {"decoder", "post_quant_conv"}
+    with torch.no_grad():
+        for parameter in stage.averaged.decoder.parameters():
+            parameter.add_(0.1)
+    stage.export(tmp_path / "second", provenance={})
+    first, second = (load_autoencoder(read_checkpoint(tmp_path / name)) for name in ("first", "second"))
+    x = ShapeScenes(size=16).images(range(2))
+    assert first.config.scale_factor == second.config.scale_factor != 1.0
+    assert torch.equal(first.encode(x).mode(), second.encode(x).mode())
+    assert not torch.equal(first(x), second(x))
+
+
+def test_a_decoder_alone_needs_an_encoder_to_go_with_it(autoencoder_recipe):
+    with pytest.raises(ConfigError, match="trained is 'decoder', but no trained encoder is given"):
+        AutoencoderStage(replace(autoencoder_recipe, trained="decoder"))
