@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ldm_lab.widgets.microscope_panel import LinkedMicroscopePanel
     from ldm_lab.widgets.panel import Panel
     from ldm_lab.widgets.picture_row import PictureRow
-    from ldm_lab.widgets.pictures import CompareSlider, FrameView, Scrubber
+    from ldm_lab.widgets.pictures import CompareSlider, FrameView, PlotView, Scrubber
     from ldm_lab.widgets.puck_pad import PuckPad
     from ldm_lab.widgets.rewind_panel import RewindPanel
     from ldm_lab.widgets.run_tree_view import RunTreeView
@@ -66,6 +66,7 @@ __all__ = [
     "Microscope",
     "Panel",
     "PictureRow",
+    "PlotView",
     "PuckPad",
     "RewindPanel",
     "RunComparePanel",
@@ -105,6 +106,7 @@ _HOMES = {
     "Microscope": "microscope",
     "Panel": "panel",
     "PictureRow": "picture_row",
+    "PlotView": "pictures",
     "PuckPad": "puck_pad",
     "RewindPanel": "rewind_panel",
     "RunComparePanel": "compare_panel",

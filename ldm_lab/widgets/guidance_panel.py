@@ -18,7 +18,7 @@ from ldm_lab.widgets.curve_pad import CurvePad
 from ldm_lab.widgets.form import WHOLE_ROW, SettingsForm
 from ldm_lab.widgets.panel import Panel
 from ldm_lab.widgets.picture_row import PictureRow
-from ldm_lab.widgets.pictures import FrameView
+from ldm_lab.widgets.pictures import FrameView, PlotView
 from ldm_lab.widgets.watch import Watch
 
 EXAMPLE = "a large red circle left of a small blue star on white"
@@ -171,8 +171,9 @@ class GuidancePanel(Panel):
         )
         self.scale.value = self.form.read().guidance_scale
         self.clipped = ipywidgets.HTML()
-        self.plot = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "440px", "height": "auto"})
-        self.plot.alt = "Root mean square of both predictions and of their difference over the steps"
+        self.plot = PlotView(
+            label="Root mean square of both predictions and of their difference over the steps", width=440
+        )
         self._make.on_click(self.guarded(lambda _: self.make()))
         self._stop.on_click(self.guarded(lambda _: self.stop()))
         for widget in (self.step, self.scale):

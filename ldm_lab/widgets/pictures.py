@@ -46,6 +46,16 @@ class FrameView(BrowserView):
             self.deliver("frame", [png_of_image(image)], mime="image/png")
 
 
+class PlotView(BrowserView):
+    """A plot; ``label`` says what it shows, to those who cannot see it as well."""
+
+    _esm = script("plot_view")
+    _css = style("plot_view")
+
+    width = traitlets.Int(400, help="Pixels on the screen; narrower where there is less room.").tag(sync=True)
+    value = traitlets.Bytes(b"", help="PNG, as ``viz.png_of`` makes it.").tag(sync=True)
+
+
 class CompareSlider(BrowserView):
     """Two pictures on one place, and a slider that moves the border between them; the kernel is not asked."""
 

@@ -208,7 +208,9 @@ class RewindPanel(Panel):
         self._place, self._warning = ipywidgets.HTML(), ipywidgets.HTML()
 
     def _build_buttons(self) -> None:
-        self._image = ipywidgets.Dropdown(options=[("Image 0", 0)], layout={"width": "auto", "display": "none"})
+        self._image = ipywidgets.Dropdown(
+            options=[("Image 0", 0)], tooltip="Which image of the run", layout={"width": "auto", "display": "none"}
+        )
         self._walk = ipywidgets.Button(
             description="Walk on from here", icon="play", button_style="primary", layout={"width": "auto"}
         )

@@ -18,7 +18,7 @@ from ldm_lab.viz import curves, png_of
 from ldm_lab.widgets.controls import LABEL_WIDTH, Control
 from ldm_lab.widgets.form import SettingsForm
 from ldm_lab.widgets.panel import Panel
-from ldm_lab.widgets.pictures import FrameView
+from ldm_lab.widgets.pictures import FrameView, PlotView
 
 FIELDS = ("num_steps", "batch_size", "learning_rate", "sheet_every", "save_every")
 PRESETS = {"autoencoder": AUTOENCODERS, "diffusion": DIFFUSION}
@@ -196,8 +196,7 @@ class TrainingPanel(Panel):
             layout=narrow,
             tooltip="After the step; it can be gone on with.",
         )
-        self.plot = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "480px", "height": "auto"})
-        self.plot.alt = "Loss over the steps"
+        self.plot = PlotView(label="Loss over the steps", width=480)
         self.health = ipywidgets.HTML()
         self.folder.layout.flex, self.folder.continuous_update = "1 1 18em", False
         self._start.on_click(self.guarded(lambda _: self.start()))

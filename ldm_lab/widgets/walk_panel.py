@@ -18,7 +18,7 @@ from ldm_lab.viz import curves, png_of, save_frames, sprites
 from ldm_lab.widgets.directions_section import DirectionsSection
 from ldm_lab.widgets.form import SettingsForm
 from ldm_lab.widgets.panel import Panel
-from ldm_lab.widgets.pictures import FrameView, Scrubber
+from ldm_lab.widgets.pictures import FrameView, PlotView, Scrubber
 from ldm_lab.widgets.puck_pad import PuckPad
 from ldm_lab.widgets.watch import Watch
 
@@ -222,8 +222,7 @@ class WalkPanel(Panel):
         )
         self._file = ipywidgets.Text(value="walk.webp", description="to", layout={"width": "13em"})
         self._file.style.description_width = "2em"
-        self.plot = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "400px", "height": "auto"})
-        self.plot.alt = "Length of the noise on the way across, by each way of blending"
+        self.plot = PlotView(label="Length of the noise on the way across, by each way of blending", width=400)
         self.explained = ipywidgets.HTML()
         self._buttons = {
             "Make": self.make,

@@ -11,13 +11,14 @@ from ldm_lab.widgets import (
     CurvePad,
     FrameView,
     PictureRow,
+    PlotView,
     PuckPad,
     Scrubber,
     StatusLine,
 )
 from ldm_lab.widgets.browser_view import script, synced_bytes
 
-VIEWS = [CellGrid, CompareSlider, CurvePad, FrameView, PictureRow, PuckPad, Scrubber, StatusLine]
+VIEWS = [CellGrid, CompareSlider, CurvePad, FrameView, PictureRow, PlotView, PuckPad, Scrubber, StatusLine]
 
 
 class Sent(list):
