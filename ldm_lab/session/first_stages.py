@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.bottlenecks import VQConfig
 from ldm_lab.autoencoders.config import AutoencoderConfig
-from ldm_lab.checkpoints import ZOO, read_checkpoint, shipped_first_stages
+from ldm_lab.checkpoints import ZOO, load_autoencoder, read_checkpoint, shipped_first_stages
 from ldm_lab.core.config import from_dict
 from ldm_lab.core.errors import CheckpointError
 from ldm_lab.core.io import read_json
@@ -49,6 +52,32 @@ class FirstStageEntry:
     def command(self) -> str:
         """What trains it."""
         return f"ldm-lab train autoencoder --preset {self.name}"
+
+
+class LoadedFirstStages:
+    """First stages by their folders, each loaded once; ask for them in the thread that computes."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[Path, Autoencoder] = {}
+
+    def of(self, folder: Path, *, device: torch.device) -> Autoencoder:
+        """The first stage of a folder.
+
+        Raises:
+            CheckpointError: If it is none, or damaged.
+        """
+        if folder not in self._loaded:
+            self._loaded[folder] = load_autoencoder(folder).to(device)
+        return self._loaded[folder]
+
+
+def lines_that_load(folder: Path) -> list[str]:
+    """Lines that define ``first_stage``; a shipped one goes by its name, so that they hold on every machine."""
+    if folder.parent == ZOO:
+        names, place = "load_autoencoder, locate_first_stage", f"locate_first_stage({folder.name!r})"
+    else:
+        names, place = "load_autoencoder", repr(str(folder))
+    return [f"from ldm_lab.checkpoints import {names}", "", f"first_stage = load_autoencoder({place})"]
 
 
 def list_first_stages(folders: Sequence[str | Path] = ()) -> list[FirstStageEntry]:

@@ -10,7 +10,6 @@ import ipywidgets
 from PIL import Image
 
 from ldm_lab.autoencoders.autoencoder import Autoencoder
-from ldm_lab.checkpoints import load_autoencoder
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.images import strip
 from ldm_lab.data.shape_scenes import ShapeScenes
@@ -24,14 +23,14 @@ from ldm_lab.probes import (
     swap_code,
 )
 from ldm_lab.session import Session
-from ldm_lab.session.first_stages import FirstStageEntry, list_first_stages
+from ldm_lab.session.first_stages import FirstStageEntry, LoadedFirstStages, lines_that_load, list_first_stages
 from ldm_lab.tasks import Picture, Pipeline
 from ldm_lab.tasks.from_picture import nearest_size
 from ldm_lab.viz import curves, png_of
 from ldm_lab.widgets.codebook_view import CodebookView
 from ldm_lab.widgets.panel import Panel
 from ldm_lab.widgets.picture_choice import PictureChoice
-from ldm_lab.widgets.pictures import CompareSlider
+from ldm_lab.widgets.pictures import CompareSlider, PlotView
 
 NUM_SCENES = 64  # in which the use of codes is counted
 CODE_COUNTS = (16, 32, 64, 128, 256)  # of a first stage that has none of its own
@@ -101,8 +100,8 @@ class CodebookPanel(Panel):
         self.slider = CompareSlider(
             before_name="its own codes", after_name="after the exchange", width=PICTURE_WIDTH, placeholder="…"
         )
-        self.usage = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "448px"})
-        self.usage.alt = "Share of places that each code has, most used first"
+        self.usage = PlotView(label="Share of places that each code has, most used first", width=448)
+        self._first_stages = LoadedFirstStages()
         self.opened: Opened | None = None
         self.edits: list[dict[str, Any]] = []
         self._build_controls()
@@ -120,7 +119,7 @@ class CodebookPanel(Panel):
         self._num_codes.layout.display = "none" if stage.has_codes else None
         self._why.value = "" if stage.has_codes else _why_no_codebook(stage, num_codes)
         self.status.say(f"Looking at the codes of {stage.title} …", kind="busy")
-        self.call(lambda model: _open(model, stage, image, num_codes), self._take)
+        self.call(lambda model: _look(self._load(model, stage), stage, image, num_codes), self._take)
 
     def exchange(self, new: int, *, old: int | None = None, place: tuple[int, int] | None = None) -> None:
         """Put code ``new`` in the place of ``old`` everywhere, or at one place (row, column).
@@ -161,6 +160,11 @@ class CodebookPanel(Panel):
                 f"first_stage = quantised(first_stage, scenes, num_codes={self._num_codes.value})",
             ]
         return [*lines, "coded = code_picture(first_stage, picture)"]
+
+    def _load(self, model: Pipeline, stage: Stage) -> Autoencoder:
+        if stage.folder is None:
+            return model.model.autoencoder
+        return self._first_stages.of(stage.folder, device=model.device)
 
     def _take(self, opened: Opened) -> None:
         self.opened, self.edits = opened, []
@@ -271,18 +275,12 @@ def _stage_of(entry: FirstStageEntry) -> Stage:
 def _loading(stage: Stage, model: str) -> list[str]:
     if stage.folder is None:
         return ["import ldm_lab as lab", f"first_stage = lab.load({model!r}).model.autoencoder"]
-    return [
-        "from ldm_lab.checkpoints import load_autoencoder",
-        f"first_stage = load_autoencoder({str(stage.folder)!r})",
-    ]
+    return lines_that_load(stage.folder)
 
 
-def _open(model: Pipeline, stage: Stage, image: Image.Image, num_codes: int) -> Opened:
-    """Load what is asked for, count its codes in scenes, and code the picture, in the nearest size that it takes."""
-    autoencoder = model.model.autoencoder
-    if stage.folder is not None:
-        autoencoder = load_autoencoder(stage.folder).to(model.device)
-    scenes = ShapeScenes(split="test").images(range(NUM_SCENES)).to(model.device)
+def _look(autoencoder: Autoencoder, stage: Stage, image: Image.Image, num_codes: int) -> Opened:
+    """Count the codes in scenes, and code the picture, in the nearest size that the first stage takes."""
+    scenes = ShapeScenes(split="test").images(range(NUM_SCENES)).to(next(autoencoder.parameters()).device)
     if not stage.has_codes:
         autoencoder = quantised(autoencoder, scenes, num_codes=num_codes)
     picture, factor = Picture.from_image(image), autoencoder.config.downsampling_factor

@@ -8,22 +8,20 @@ from pathlib import Path
 import ipywidgets
 from PIL import Image
 
-from ldm_lab.autoencoders.autoencoder import Autoencoder
-from ldm_lab.checkpoints import load_autoencoder
 from ldm_lab.core.errors import RequestError
 from ldm_lab.core.images import strip
 from ldm_lab.core.io import format_bytes
 from ldm_lab.evaluation.latent_storage import LatentStorage
 from ldm_lab.evaluation.one_picture import Reconstruction, reconstruct
 from ldm_lab.session import Session, spell_call
-from ldm_lab.session.first_stages import FirstStageEntry, list_first_stages
+from ldm_lab.session.first_stages import FirstStageEntry, LoadedFirstStages, lines_that_load, list_first_stages
 from ldm_lab.tasks import Pipeline
 from ldm_lab.viz import error_map, png_of, scatter
 from ldm_lab.widgets.form import SettingsForm
 from ldm_lab.widgets.panel import Panel
 from ldm_lab.widgets.picture_choice import PictureChoice
 from ldm_lab.widgets.picture_row import PictureRow
-from ldm_lab.widgets.pictures import CompareSlider
+from ldm_lab.widgets.pictures import CompareSlider, PlotView
 
 WHOLE = LatentStorage()
 SIDE_BY_SIDE = {"flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "14px"}
@@ -74,7 +72,7 @@ class CompressionPanel(Panel):
             raise RequestError(f"there is no first stage here; train one: {self.entries[0].command}")
         super().__init__(session, name=name)
         self.entry = next((entry for entry in present if entry.config.downsampling_factor == 4), present[0])
-        self._loaded: dict[str, Autoencoder] = {}
+        self._first_stages = LoadedFirstStages()
         self._measured: dict[Point, Reconstruction] = {}
         self.choice = PictureChoice(image, on_change=self.measure_all, guarded=self.guarded)
         self.form = SettingsForm(WHOLE, fields=("bits", "noise"))
@@ -82,8 +80,7 @@ class CompressionPanel(Panel):
         self.views = PictureRow(label="Picture, what comes back, and the error", width=256)
         self.slider = CompareSlider(before_name="picture", after_name="what comes back", width=256)
         self.figures = ipywidgets.HTML()
-        self.plot = ipywidgets.Image(format="png", layout={"max_width": "100%", "width": "400px", "height": "auto"})
-        self.plot.alt = "PSNR over the bytes of the latent"
+        self.plot = PlotView(label="PSNR over the bytes of the latent", width=400)
         self._listen()
         self.lay_out(
             self.choice.widget,
@@ -143,11 +140,9 @@ class CompressionPanel(Panel):
         point = self.point
         lines = [
             *self.choice.code(),
-            "from ldm_lab.checkpoints import load_autoencoder",
             "from ldm_lab.evaluation.latent_storage import LatentStorage",
             "from ldm_lab.evaluation.one_picture import reconstruct",
-            "",
-            f"first_stage = load_autoencoder({str(self.entry.folder)!r})",
+            *lines_that_load(self._folder_of(self.entry.name)),
             f"storage = {spell_call('LatentStorage', {'bits': point.storage.bits, 'noise': point.storage.noise})}",
             "made = reconstruct(first_stage, picture, storage=storage)",
             "made.psnr, made.ssim, made.latent_bytes",
@@ -160,15 +155,17 @@ class CompressionPanel(Panel):
             button.on_click(self.guarded(lambda _, name=name: self.turn_to(name)))
 
     def _measure(self, point: Point) -> None:
-        picture = self.choice.image
-        folder = next(entry.folder for entry in self.entries if entry.name == point.stage)
+        picture, folder = self.choice.image, self._folder_of(point.stage)
 
         def work(model: Pipeline) -> Reconstruction:
-            if point.stage not in self._loaded:
-                self._loaded[point.stage] = load_autoencoder(folder).to(model.device)
-            return reconstruct(self._loaded[point.stage], picture, storage=point.storage)
+            first_stage = self._first_stages.of(folder, device=model.device)
+            return reconstruct(first_stage, picture, storage=point.storage)
 
         self.call(work, lambda made: self._take(point, made))
+
+    def _folder_of(self, name: str) -> Path:
+        """Where a first stage that is here lies."""
+        return next(entry.folder for entry in self.entries if entry.name == name and entry.folder is not None)
 
     def _take(self, point: Point, made: Reconstruction) -> None:
         """Keep a measurement; show it, if it is still the one that is asked for."""

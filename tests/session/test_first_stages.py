@@ -1,8 +1,10 @@
 import pytest
+import torch
 
+from ldm_lab.checkpoints import shipped_first_stages
 from ldm_lab.core.errors import CheckpointError
 from ldm_lab.session import first_stages
-from ldm_lab.session.first_stages import list_first_stages
+from ldm_lab.session.first_stages import ZOO, LoadedFirstStages, lines_that_load, list_first_stages
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +49,23 @@ def test_further_folders_are_listed_and_others_refused(tiny_folder, tmp_path):
     assert named(f"{folder.parent.name}/tiny-kl", [folder]).title == "KL, f = 2"
     with pytest.raises(CheckpointError, match="there is no folder"):
         list_first_stages([tmp_path / "nowhere"])
+
+
+def test_each_is_loaded_once(tiny_folder, tmp_path):
+    folder, cpu = tiny_folder.parent / "tiny-kl", torch.device("cpu")
+    loaded = LoadedFirstStages()
+    first = loaded.of(folder, device=cpu)
+    assert loaded.of(folder, device=cpu) is first
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        loaded.of(tmp_path / "nowhere", device=cpu)
+
+
+def test_the_lines_load_it_and_name_a_shipped_one_without_this_machine_s_path(tiny_folder):
+    folders = [tiny_folder.parent / "tiny-kl", *(ZOO / name for name in shipped_first_stages()[:1])]
+    for folder in folders:
+        names = {}
+        exec("\n".join(lines_that_load(folder)), names)
+        assert names["first_stage"].config == LoadedFirstStages().of(folder, device=torch.device("cpu")).config
+    shipped = lines_that_load(ZOO / "shapes-kl-f4")
+    assert shipped[-1] == "first_stage = load_autoencoder(locate_first_stage('shapes-kl-f4'))"
+    assert str(ZOO) not in "".join(shipped)
