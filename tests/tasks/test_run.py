@@ -36,6 +36,11 @@ def test_the_grid_holds_the_images(run):
     assert grid.crop((20, 2, 36, 18)).tobytes() == run.images[1].tobytes()
 
 
+def test_a_single_image_stands_on_its_sheet_without_a_margin(tiny_model):
+    run = carry_out(tiny_model, TextToImageSettings.of(prompt="a star", num_steps=1))
+    assert run.grid().tobytes() == run.images[0].tobytes()
+
+
 def test_the_strip_shows_predictions_from_the_first_to_the_last(run):
     strip = run.strip(1)
     assert strip.size == (8 * 16 + 9 * 2, 16 + 2 * 2)
