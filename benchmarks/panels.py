@@ -133,8 +133,11 @@ def measure(
         walks = time_walks(notebook, rounds=rounds)
     with opened([setup + RUNS, "None"], name="openings") as notebook:
         panels = time_openings(notebook, folder / "openings.ipynb", rounds=rounds, openings=openings)
-    remark = f"{model}, {rounds} rounds; load average {load:.1f} on {os.cpu_count()} cores before the start"
-    return PanelReport(figures=(strokes, *walks), panels=panels, remarks=(remark,))
+    remarks = (
+        f"{model}, {rounds} round{'s' * (rounds != 1)}",
+        f"load average {load:.1f} on {os.cpu_count()} cores before the start",
+    )
+    return PanelReport(figures=(strokes, *walks), panels=panels, remarks=remarks)
 
 
 def time_strokes(notebook: Notebook, *, rounds: int) -> Figure:
@@ -191,6 +194,7 @@ def time_openings(notebook: Notebook, file: Path, *, rounds: int, openings: Mapp
         times = tuple(_times_to_open(notebook, name, opening, rounds=rounds))
         notebook.evaluate(f"[exec({opening.fill!r}, globals()), panel.wait()]")
         found[name] = Kept(opening=Figure(title=name, samples=times), num_bytes=_saved_bytes(notebook, file) - bare)
+        notebook.evaluate("panel.close()")
     return found
 
 
@@ -265,13 +269,19 @@ def _times_to_open(notebook: Notebook, name: str, opening: Opening, *, rounds: i
 
 
 def _saved_bytes(notebook: Notebook, file: Path) -> int:
-    """Size of the notebook's file after it is saved."""
+    """Size of the notebook's file after it is saved, which takes a moment in which it is empty."""
     before = file.stat().st_mtime_ns
     notebook.command("docmanager:save")
-    while file.stat().st_mtime_ns == before:
+    while file.stat().st_mtime_ns == before or not _is_whole(file):
         notebook.page.wait_for_timeout(50)
-    notebook.page.wait_for_timeout(500)  # until it is written to its end
     return file.stat().st_size
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        return bool(json.loads(file.read_bytes()))
+    except ValueError:
+        return False
 
 
 def main(*, model: str = "shapes-text", rounds: int = 7, output: Path | None = None) -> None:
