@@ -86,6 +86,12 @@ class Picture:
         return buffer.getvalue()
 
     @property
+    def most_png_bytes(self) -> int:
+        """A bound on the bytes of its PNG: what cannot be compressed is stored, a byte more a row, and a little around."""
+        stored = len(self.pixels) + self.height
+        return stored + stored // 100 + 1000
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.width, self.height
@@ -107,7 +113,7 @@ class Picture:
         """
         fits = self.size == (width, height)
         picture = self if fits else self.from_image(ImageOps.fit(self.image, (width, height), self._resampling()))
-        size = len(picture.png())
+        size = len(picture.png()) if picture.most_png_bytes > MAX_PNG_BYTES else 0  # to make one takes a while
         if size > MAX_PNG_BYTES:
             raise ImageError(
                 f"the picture of {width} x {height} pixels has {size} bytes as PNG; at most {MAX_PNG_BYTES} are "

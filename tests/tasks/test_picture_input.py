@@ -122,6 +122,16 @@ class TestFitted:
         with pytest.raises(ImageError, match=r"7 x 5 pixels has \d+ bytes as PNG; at most 100 are accepted"):
             PICTURE.fitted(7, 5)
 
+    @pytest.mark.parametrize("size", [(1, 4096), (4096, 1), (1, 1), (300, 200)])
+    def test_no_png_is_larger_than_its_bound(self, size):
+        """Noise cannot be compressed."""
+        noise = Picture.of(np.random.default_rng(2).integers(0, 256, (*size, 3), dtype=np.uint8))
+        assert len(noise.pixels) < len(noise.png()) <= noise.most_png_bytes
+
+    def test_where_no_png_can_be_too_large_none_is_made(self, monkeypatch):
+        monkeypatch.setattr(Picture, "png", None)
+        assert PICTURE.fitted(14, 10).size == (14, 10)
+
 
 class TestMaskPicture:
     HOLE = np.random.default_rng(1).random((5, 7)) > 0.5
