@@ -41,7 +41,7 @@ session = lab.Session(lab.load({model!r}))
 GENERATE = "panel = GeneratePanel(session)\npanel"
 INPAINT = f"""
 from PIL import Image
-panel = InpaintPanel(session, Image.new("RGB", ({MASK_SIDE}, {MASK_SIDE}), "gray"))
+panel = InpaintPanel(session, Image.effect_noise(({MASK_SIDE}, {MASK_SIDE}), 64).convert("RGB"))
 panel
 """
 RUNS = """
