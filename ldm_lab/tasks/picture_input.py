@@ -87,7 +87,7 @@ class Picture:
 
     @property
     def most_png_bytes(self) -> int:
-        """A bound on the bytes of its PNG: what cannot be compressed is stored, a byte more a row, and a little around."""
+        """A bound on the bytes of its PNG: what cannot be compressed is stored, with a byte a row and some around it."""
         stored = len(self.pixels) + self.height
         return stored + stored // 100 + 1000
 
