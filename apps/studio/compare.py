@@ -9,6 +9,7 @@ from apps.studio import markup
 from apps.studio.desks import Desks
 from apps.studio.forms import upload
 from apps.studio.models import Models
+from apps.studio.pictures import compared, shown
 from apps.studio.requests import check_limits
 from apps.studio.sentences import explained
 from apps.studio.wiring import MODEL_EVENT, QUICK_EVENT
@@ -37,23 +38,12 @@ class Compare:
             self.use_inpaint = gr.Button("Second: last image of Inpaint", size="sm", min_width=140)
         self.status = gr.HTML(markup.status(HINT), elem_classes="status", elem_id="compare-status")
         with gr.Row():
-            self.slider = gr.ImageSlider(
-                label="First and second", format="png", interactive=False, visible=False, elem_classes="pixels"
-            )
-            self.difference = gr.Image(
-                label="Difference: dark is none",
-                format="png",
-                interactive=False,
-                visible=False,
-                elem_classes="pixels",
-                buttons=["fullscreen"],
-            )
+            self.slider = compared("First and second")
+            self.difference = shown("Difference: dark is none")
         self.facts = gr.HTML(elem_classes="facts", elem_id="compare-facts")
         with gr.Row():
             self.again = gr.Button("Make the first one again, and compare the bits", visible=False)
-        self.remade = gr.Image(
-            label="Made again", format="png", interactive=False, visible=False, elem_classes="pixels", height=256
-        )
+        self.remade = shown("Made again", height=256)
         with gr.Accordion("Open in a notebook", open=False, visible=False) as self.notebook:
             self.code = gr.Code(language="python", interactive=False, show_label=False)
         self._connect()
@@ -110,7 +100,7 @@ class Compare:
             raise RequestError("there is no first picture; drop one")
         recorded = open_run(png)
         card = self.models.card(recorded.recorded.model.name)
-        check_limits(card.resolved(recorded.settings))
+        check_limits(recorded.settings, card=card)
         with self.models.lent(card.name) as session:
             run = session.call(lambda pipeline: _made(open_run(png, model=pipeline))).result()
         return {
@@ -120,10 +110,7 @@ class Compare:
 
     def _last(self, tab: str) -> Any:
         def last(visitor: gr.Request) -> Any:
-            run = self.desks.of(visitor.session_hash).runs.get(tab)
-            if run is None:
-                raise RequestError(f"there is no image yet; make one in the tab {tab.capitalize()}")
-            return run.images[0]
+            return self.desks.of(visitor.session_hash).last_run(tab).images[0]
 
         return last
 

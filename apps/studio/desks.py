@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ldm_lab.core.errors import RequestError
 from ldm_lab.probes import WordAttention
 from ldm_lab.session import Job
 from ldm_lab.tasks import Run
@@ -57,6 +58,16 @@ class Desk:
     stopped: set[str] = field(default_factory=set)
     used_sec: float = 0.0
 
+    def last_run(self, tab: str) -> Run:
+        """The last run of a tab.
+
+        Raises:
+            RequestError: If there is none, or it has been cleared.
+        """
+        if tab not in self.runs:
+            raise RequestError(f"there is no image yet; make one in the tab {tab.capitalize()}")
+        return self.runs[tab]
+
     def stop(self, tab: str) -> None:
         """End the walk of a tab within one step, and keep what is there."""
         job = self.jobs.get(tab)
@@ -87,9 +98,7 @@ class Desks:
             desk = self._desks.pop(visitor or "", None) or Desk()
             desk.used_sec = self._clock()
             self._desks[visitor or ""] = desk
-            old = self._outdated()
-        for other in old:
-            other.clear()
+        self.sweep()
         return desk
 
     def drop(self, visitor: str | None) -> None:
@@ -99,11 +108,18 @@ class Desks:
         if desk is not None:
             desk.clear()
 
+    def sweep(self) -> None:
+        """Clear the desks that nobody has used for an hour."""
+        with self._lock:
+            old = self._outdated()
+        for desk in old:
+            desk.clear()
+
     def __len__(self) -> int:
         return len(self._desks)
 
     def _outdated(self) -> list[Desk]:
-        """Take out those that nobody has used for an hour, and those beyond the limit."""
+        """Take out those that nobody has used for an hour, and the oldest of too many."""
         limit = self._clock() - KEPT_SEC
         names = [name for name, desk in self._desks.items() if desk.used_sec < limit]
         beyond = len(self._desks) - len(names) - MAX_DESKS

@@ -14,29 +14,29 @@ from typing import Any
 import gradio as gr
 from gradio.components.api_component import Api
 
+from apps.studio.cells import Cells, GridWish, image_of
 from apps.studio.desks import Desks
 from apps.studio.forms import upload
-from apps.studio.grid import Cells, planned
 from apps.studio.models import Models
-from apps.studio.requests import request
+from apps.studio.requests import read_small, request
 from apps.studio.sentences import explained
 from apps.studio.wiring import ENDPOINT
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.errors import RequestError
-from ldm_lab.core.images import read_image
 from ldm_lab.tasks import TASKS, PastedLatent, Picture, Run, TaskSettings
-from ldm_lab.tasks.kinds import CLASS, KINDS, LAYOUT, LOW_RESOLUTION, MASKED, TEXT, UNCONDITIONAL, Kind
+from ldm_lab.tasks.kinds import CLASS, KINDS, LAYOUT, LOW_RESOLUTION, MASKED, SEMANTIC, TEXT, UNCONDITIONAL, Kind
 from ldm_lab.tasks.settings import picture_fields
 
-MAX_SIDE = 512
 ANY = (TEXT, CLASS, UNCONDITIONAL)
 TASK_ENDPOINTS: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "text_to_image": ("text_to_image", (TEXT,)),
     "class_to_image": ("class_to_image", (CLASS,)),
     "unconditional": ("unconditional", (UNCONDITIONAL,)),
     "layout_to_image": ("layout_to_image", (LAYOUT,)),
+    "semantic_to_image": ("semantic_to_image", (SEMANTIC,)),
     "super_resolution": ("super_resolution", (LOW_RESOLUTION,)),
     "inpaint": ("inpainting", (MASKED, *ANY)),
+    "outpaint": ("outpainting", (MASKED, *ANY)),
     "image_to_image": ("image_to_image", ANY),
 }
 SCHEMAS: dict[type, dict[str, Any]] = {
@@ -145,11 +145,7 @@ def _carrying_out(
 def _encoding(models: Models) -> tuple[Callable[..., Any], list[Parameter]]:
     def encode(_: gr.Request, values: dict[str, Any]) -> dict[str, Any]:
         """A picture as the latent that its encoder finds most likely, scaled."""
-        if values["image"] is None:
-            raise RequestError("there is no image; upload one as a file")
-        image = read_image(values["image"])
-        if max(image.size) > MAX_SIDE:
-            raise RequestError(f"the picture has {image.width} × {image.height} pixels; here at most {MAX_SIDE} a side")
+        image = read_small(values["image"])
         with models.lent(_model(models, values["model"], KINDS, "encode")) as session:
             return PastedLatent.of(session.encode(image)).to_json()
 
@@ -178,13 +174,13 @@ def _gridding(models: Models, desks: Desks, cells: Cells) -> tuple[Callable[...,
         """Two settings against each other: the cells row by row, and how many stand in a row."""
         name = _model(models, values.pop("model"), ANY, "grid")
         card, desk = models.card(name), desks.of(visitor.session_hash)
-        axes = [(values.pop(f"{axis}_name"), values.pop(f"{axis}_values")) for axis in "xy"]
-        rows = planned(card, values["prompt"], values["seed"], values["num_steps"], *axes)
-        images = []
+        made, store = GridWish(**values).planned(card), cells.of(visitor.session_hash)
         with models.lent(name) as session:
-            for settings in (cell for row in rows for cell in row):
-                images.append((cells.image_of(settings, desk=desk, session=session, card=card)[0], None))
-        return images, {"columns": len(rows[0]), "rows": len(rows)}
+            found = [
+                image_of(cell.settings, store=store, desk=desk, session=session, card=card)[0] for cell in made.cells
+            ]
+        size = {"columns": made.num_columns, "rows": len(found) // made.num_columns}
+        return [(image, None) for image in found], size
 
     return grid, [
         Parameter("prompt", str, "Sentence, or class.", inspect.Parameter.empty),

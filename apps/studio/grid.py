@@ -1,216 +1,143 @@
 """Tab Grid: two settings against each other; cells appear as they are made, and none is made twice."""
 
+import statistics
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from apps.studio import markup
-from apps.studio.create import EXAMPLES, TASK_OF
+from apps.studio.cells import NO_AXIS, TAB, Cells, GridWish, image_of
+from apps.studio.create import EXAMPLES
 from apps.studio.desks import Desk, Desks
-from apps.studio.forms import LABELS
+from apps.studio.maker import Updates
 from apps.studio.models import Card, Models
-from apps.studio.requests import check_limits, request, seeds_from
+from apps.studio.pictures import gallery
+from apps.studio.requests import TASK_OF
 from apps.studio.sentences import explained
 from apps.studio.wiring import MODEL_EVENT, QUICK_EVENT
-from ldm_lab.core.errors import LdmLabError, RequestError
-from ldm_lab.session import Axis, CellStore, Session, axis_names, cells_of
-from ldm_lab.tasks import TASKS, TaskSettings
-from ldm_lab.tasks.kinds import CLASS, TEXT
+from ldm_lab.core.errors import LdmLabError
+from ldm_lab.session import CellStore, Session, axis_names
+from ldm_lab.session.settings_grid import SettingsGrid
+from ldm_lab.tasks import TASKS
+from ldm_lab.tasks.kinds import TEXT
 
-TAB = "grid"
-NONE = "(none)"
-MAX_CELLS = 36
-KEPT_SEC = 3600.0
 HINT = "Choose one or two settings and their values, with commas between; then make the grid."
-
-
-class Cells:
-    """Makes cells, and finds those that were made before."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._store = CellStore(folder)
-
-    def image_of(self, settings: TaskSettings, *, desk: Desk, session: Session, card: Card) -> tuple[Any, bool]:
-        """The image of a cell, and whether it was there.
-
-        Raises:
-            LdmLabError: What ends its job.
-        """
-        resolved, origin = card.resolved(settings), session.model.origin
-        image = self._store.find(resolved, origin)
-        if image is not None:
-            return image, True
-        job = desk.jobs[TAB] = session.submit(settings, preview="none")
-        try:
-            run = job.result()
-        finally:
-            job.cancel()
-            desk.jobs.pop(TAB, None)
-        if not run.partial:
-            self._store.keep(run.images[0], resolved, origin)
-        return run.images[0], False
-
-    def sweep(self) -> None:
-        """Delete cells that were made more than an hour ago."""
-        limit = time.time() - KEPT_SEC
-        for path in self.folder.glob("*.png") if self.folder.is_dir() else ():
-            if path.stat().st_mtime < limit:
-                path.unlink(missing_ok=True)
+BLANK_COLOR = (226, 232, 240)
 
 
 class Grid:
     """The tab: its components, and what its buttons do."""
 
-    def __init__(self, models: Models, desks: Desks, cells: Cells) -> None:
-        self.models, self.desks, self.cells = models, desks, cells
+    def __init__(self, models: Models, desks: Desks, cells: Cells, key: gr.components.Component) -> None:
+        """``key`` holds a secret of the visitor's browser, under which their cells lie."""
+        self.models, self.desks, self.cells, self.key = models, desks, cells, key
         names = models.serving(*TASK_OF)
         if not names:
             gr.Markdown("A grid needs a model of text, classes, or no condition: `ldm-lab studio FOLDER`.")
             return
-        card = models.card(names[0])
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
-                self._lay_out_form(names, card)
+                self._lay_out_form(names, models.card(names[0]))
             with gr.Column(scale=5, min_width=300):
                 self.status = gr.HTML(markup.status(HINT), elem_classes="status", elem_id="grid-status")
-                self.gallery = gr.Gallery(
-                    label="Cells; each PNG carries its run",
-                    show_label=False,
-                    format="png",
-                    visible=False,
-                    interactive=False,
-                    object_fit="contain",
-                    elem_classes="pixels",
-                    elem_id="grid-gallery",
-                )
+                self.gallery = gallery("Cells; each PNG carries its run", show_label=False, elem_id="grid-gallery")
         self._connect()
 
     def _lay_out_form(self, names: list[str], card: Card) -> None:
         self.model = gr.Dropdown(names, value=card.name, label="Model", visible=len(names) > 1)
-        self.wish = gr.Textbox(
-            EXAMPLES[0] if card.kind is TEXT else "", label="Prompt, or class", lines=2, elem_id="grid-prompt"
-        )
-        choices = axis_names(TASKS[TASK_OF[card.kind]].settings)
-        with gr.Row(elem_classes="tight"):
-            self.x_name = gr.Dropdown(
-                choices, value="guidance_scale" if "guidance_scale" in choices else "seed", label="Across"
-            )
-            self.x_values = gr.Textbox("1, 3, 6", label="Values")
-        with gr.Row(elem_classes="tight"):
-            self.y_name = gr.Dropdown([NONE, *choices], value="num_steps", label="Down")
-            self.y_values = gr.Textbox("5, 10", label="Values")
+        prompt = EXAMPLES[0] if card.kind is TEXT else ""
+        self.prompt = gr.Textbox(prompt, label="Prompt, or class", lines=2, elem_id="grid-prompt")
+        self._lay_out_axes(_choices(card))
         with gr.Row(elem_classes="tight"):
             self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
             self.steps = gr.Slider(1, 50, value=10, step=1, label="Steps", info="unless they are an axis")
         with gr.Row(elem_classes="tight"):
             self.run = gr.Button("Make the grid", variant="primary", scale=3, elem_id="grid-run")
-            self.stop = gr.Button("Stop", variant="stop", scale=1, min_width=80)
+            self.stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, elem_id="grid-stop")
         gr.Markdown(
             "Stop keeps the cells that are there, and the same grid goes on from there. Of `prompt`, the first value "
             "may be a part of the prompt; the others then take its place: `red, blue, green`."
         )
 
+    def _lay_out_axes(self, choices: list[str]) -> None:
+        with gr.Row(elem_classes="tight"):
+            first = "guidance_scale" if "guidance_scale" in choices else "seed"
+            self.x_name = gr.Dropdown(choices, value=first, label="Across")
+            self.x_values = gr.Textbox("1, 3, 6", label="Values")
+        with gr.Row(elem_classes="tight"):
+            self.y_name = gr.Dropdown([NO_AXIS, *choices], value="num_steps", label="Down")
+            self.y_values = gr.Textbox("5, 10", label="Values")
+
     def _connect(self) -> None:
-        asked = [self.model, self.wish, self.seed, self.steps, self.x_name, self.x_values, self.y_name, self.y_values]
-        outputs = [self.status, self.gallery]
+        wish = [self.prompt, self.seed, self.steps, self.x_name, self.x_values, self.y_name, self.y_values]
+        asked, outputs = [self.key, self.model, *wish], [self.status, self.gallery]
         self.run.click(explained(self._make), asked, outputs, show_progress="hidden", **MODEL_EVENT)
         self.stop.click(self._stop, None, None, **QUICK_EVENT)
         self.model.change(explained(self._dress), self.model, [self.x_name, self.y_name], **QUICK_EVENT)
 
-    def _dress(self, model: str) -> list[dict[str, Any]]:
-        choices = axis_names(TASKS[TASK_OF[self.models.card(model).kind]].settings)
-        return [gr.update(choices=choices), gr.update(choices=[NONE, *choices])]
+    def _make(self, visitor: gr.Request, key: str | None, model: str, *wish: Any) -> Updates:
+        card, desk = self.models.card(model), self.desks.of(visitor.session_hash)
+        grid, store = GridWish(*wish).planned(card), self.cells.of(key or visitor.session_hash)
+        desk.stopped.discard(TAB)
+        blank = Image.new("RGB", (card.config.image_size,) * 2, BLANK_COLOR)
+        yield self._shown(grid, blank, f"0 of {len(grid.cells)} cells")
+        with self.models.lent(model) as session:
+            for number in range(len(grid.cells)):
+                _fill(grid, number, store=store, desk=desk, session=session, card=card)
+                if TAB in desk.stopped:
+                    yield self._shown(grid, blank, f"Stopped after {_count(grid, number)}; the same grid goes on.")
+                    return
+                if grid.cells[number].duration_sec is not None or number + 1 == len(grid.cells):
+                    yield self._shown(grid, blank, _count(grid, number) + _outlook(grid, number))
+
+    def _shown(self, grid: SettingsGrid, blank: Image.Image, sentence: str) -> dict[Any, Any]:
+        cells = [(cell.image or blank, _caption(grid, number)) for number, cell in enumerate(grid.cells)]
+        return {
+            self.status: markup.status(sentence),
+            self.gallery: gr.update(value=cells, columns=grid.num_columns, visible=True),
+        }
 
     def _stop(self, visitor: gr.Request) -> None:
         desk = self.desks.of(visitor.session_hash)
         desk.stopped.add(TAB)
         desk.stop(TAB)
 
-    def _make(
-        self,
-        visitor: gr.Request,
-        model: str,
-        wish: str,
-        seed: float,
-        steps: float,
-        x_name: str,
-        x_values: str,
-        y_name: str,
-        y_values: str,
-    ) -> Iterator[dict[Any, Any]]:
-        card, desk = self.models.card(model), self.desks.of(visitor.session_hash)
-        rows = planned(card, wish, seed, steps, (x_name, x_values), (y_name, y_values))
-        desk.stopped.discard(TAB)
-        self.cells.sweep()
-        names = [_caption(cell, [x_name, y_name]) for row in rows for cell in row]
-        images: list[Any] = [_blank(card)] * len(names)
-        yield self._shown(images, names, len(rows[0]), f"0 of {len(names)} cells")
-        begin, num_found = time.monotonic(), 0
-        with self.models.lent(model) as session:
-            for place, settings in enumerate(cell for row in rows for cell in row):
-                try:
-                    images[place], found = self.cells.image_of(settings, desk=desk, session=session, card=card)
-                except LdmLabError as error:  # the others go on
-                    names[place], found = f"{names[place]}: {error}", False
-                num_found += found
-                done = place + 1
-                if TAB in desk.stopped:
-                    sentence = f"Stopped after {done} of {len(names)} cells; the same grid goes on from there."
-                    yield self._shown(images, names, len(rows[0]), sentence)
-                    return
-                if not found or done == len(names):
-                    left = (time.monotonic() - begin) / max(1, done - num_found) * (len(names) - done)
-                    sentence = f"{done} of {len(names)} cells, {num_found} of them made before"
-                    sentence += f"; about {left:.0f} s to go" if done < len(names) else "."
-                    yield self._shown(images, names, len(rows[0]), sentence)
-
-    def _shown(self, images: list[Any], names: list[str], columns: int, sentence: str) -> dict[Any, Any]:
-        cells = list(zip(images, names, strict=True))
-        return {
-            self.status: markup.status(sentence),
-            self.gallery: gr.update(value=cells, columns=columns, visible=True),
-        }
+    def _dress(self, model: str) -> list[dict[str, Any]]:
+        choices = _choices(self.models.card(model))
+        return [gr.update(choices=choices), gr.update(choices=[NO_AXIS, *choices])]
 
 
-def planned(
-    card: Card, wish: str, seed: float, steps: float, x: tuple[str, str], y: tuple[str, str]
-) -> list[list[TaskSettings]]:
-    """The settings of all cells, row by row, each within what this page allows.
-
-    Raises:
-        RequestError: If an axis or a cell is not accepted, or there are too many.
-    """
-    task = TASK_OF[card.kind]
-    asked: dict[str, Any] = {"seeds": seeds_from(seed, 1), "num_steps": steps}
-    if card.kind is TEXT:
-        asked["prompt"] = wish
-    elif card.kind is CLASS:
-        asked["label"] = int(wish) if wish.strip().isdigit() else wish.strip() or None
-    settings = request(task, asked, card=card)
-    kind = TASKS[task].settings
-    across = Axis.read(kind, *x)
-    down = None if y[0] in (NONE, "", None) else Axis.read(kind, *y)
-    rows = cells_of(settings, across, down)
-    if len(rows) * len(rows[0]) > MAX_CELLS:
-        raise RequestError(f"the grid has {len(rows) * len(rows[0])} cells; this page makes at most {MAX_CELLS}")
-    for row in rows:
-        for cell in row:
-            check_limits(card.resolved(cell))
-    return rows
+def _fill(grid: SettingsGrid, number: int, *, store: CellStore, desk: Desk, session: Session, card: Card) -> None:
+    """Make a cell, or find it; what goes wrong is said in its place, and the others go on."""
+    begin = time.monotonic()
+    try:
+        settings = grid.cells[number].settings
+        image, was_there = image_of(settings, store=store, desk=desk, session=session, card=card)
+    except LdmLabError as error:
+        grid.put(number, error=str(error))
+    else:
+        grid.put(number, image=image, duration_sec=None if was_there else time.monotonic() - begin)
 
 
-def _caption(settings: TaskSettings, names: list[str]) -> str:
-    values = [settings.seeds[0] if name == "seed" else getattr(settings, name) for name in names if name != NONE]
-    words = [f"{value:g}" if isinstance(value, float) else str(value)[:60] for value in values]
-    chosen = [LABELS.get(name, name.replace("_", " ")).lower() for name in names if name != NONE]
-    return ", ".join(f"{name} {word}" for name, word in zip(chosen, words, strict=True))
+def _count(grid: SettingsGrid, number: int) -> str:
+    """How far it is with the cell of a number."""
+    num_found = sum(cell.image is not None and cell.duration_sec is None for cell in grid.cells)
+    return f"{number + 1} of {len(grid.cells)} cells, {num_found} of them made before"
 
 
-def _blank(card: Card) -> Image.Image:
-    side = card.config.image_size
-    return Image.new("RGB", (side, side), (226, 232, 240))
+def _outlook(grid: SettingsGrid, number: int) -> str:
+    """How long the rest will take, from the cells that were made."""
+    left = len(grid.cells) - number - 1
+    times = [cell.duration_sec for cell in grid.cells if cell.duration_sec is not None]
+    return f"; about {left * statistics.mean(times):.0f} s to go" if left else "."
+
+
+def _caption(grid: SettingsGrid, number: int) -> str:
+    error = grid.cells[number].error
+    return grid.name_of(number) if error is None else f"{grid.name_of(number)}: {error}"
+
+
+def _choices(card: Card) -> list[str]:
+    return axis_names(TASKS[TASK_OF[card.kind]].settings)

@@ -8,25 +8,28 @@ from PIL import Image, ImageDraw
 
 from apps.studio import markup
 from apps.studio.desks import Desk, Desks, Latent
+from apps.studio.examples import connect_examples, scene
 from apps.studio.forms import control, upload
 from apps.studio.models import Models
+from apps.studio.pictures import gallery, shown
+from apps.studio.requests import read_small
 from apps.studio.sentences import explained
 from apps.studio.wiring import MODEL_EVENT, QUICK_EVENT
 from ldm_lab.core.errors import RequestError
-from ldm_lab.core.images import read_image
 from ldm_lab.probes import latent_statistics, word_attention
 from ldm_lab.session import Session
 from ldm_lab.tasks import AddNoise, Adjust, MaskPicture, Paint, Recipe, Renormalise, TextToImageSettings
 from ldm_lab.tasks.latent_edits import EditedPlace, LatentEdit, unnatural_spread
-from ldm_lab.viz import LINE_COLORS, channel_images, principal_colors, shares
+from ldm_lab.viz import LINE_COLORS, channel_images, enlarged, factor_to, principal_colors, shares
 
 HINT = "Make an image in the tab Create and take it here, or upload a picture to encode."
 NOISY, PREDICTED = "noisy z_t", "predicted z_0"
 KINDS = {"Multiply and add": Adjust, "Set to a value": Paint, "Mix with noise": AddNoise, "Renormalise": Renormalise}
 EVERYWHERE, AROUND = "everywhere", "around the chosen cell"
 SHOWN_SIDE = 384
-MAX_SIDE = 512
 CHANNEL_SIDE = 128
+PATCH_SIDE = 160
+FRAME_COLOR = (213, 94, 0)
 WORD_STRENGTH = 0.5  # of a dozen maps over each other
 
 
@@ -51,7 +54,8 @@ class Latents:
         with gr.Accordion("Or encode a picture", open=False):
             names = list(self.models.cards)
             self.model = gr.Dropdown(names, value=names[0], label="By the first stage of", visible=len(names) > 1)
-            self.picture = upload(label="Picture", height=180, elem_classes="pixels")
+            self.picture = upload(label="Picture", height=180, elem_classes=["pixels", "enlarged"])
+            self.use_example = gr.Button("A scene of the built-in world", size="sm", elem_id="latents-example")
             self.encode = gr.Button("Encode", elem_id="latents-encode")
 
     def _lay_out_edit(self) -> None:
@@ -72,39 +76,18 @@ class Latents:
 
     def _lay_out_views(self) -> None:
         self.status = gr.HTML(markup.status(HINT), elem_classes="status", elem_id="latents-status")
-        self.decoded = gr.Image(
-            label="Decoded; click a cell",
-            format="png",
-            interactive=False,
-            visible=False,
-            elem_classes="pixels",
-            elem_id="latents-decoded",
-            buttons=["fullscreen"],
-        )
-        self.channel_views = gr.Gallery(
-            label="Channels, and all of them as colours",
+        self.decoded = shown("Decoded; click a cell", elem_id="latents-decoded")
+        self.channel_views = gallery(
+            "Channels, and all of them as colours",
             show_label=False,
-            format="png",
             columns=5,
             height="auto",
-            visible=False,
-            interactive=False,
             allow_preview=False,
-            object_fit="contain",
-            elem_classes="pixels",
             elem_id="latents-channels",
         )
         self.facts = gr.HTML(elem_classes="facts", elem_id="latents-facts")
         with gr.Row():
-            self.patch = gr.Image(
-                label="Its patch",
-                format="png",
-                interactive=False,
-                visible=False,
-                elem_classes="pixels",
-                height=180,
-                buttons=[],
-            )
+            self.patch = shown("Its patch", height=180, buttons=[])
             self.cell_facts = gr.HTML(elem_classes="facts", elem_id="latents-cell", min_width=240)
         self.words = gr.AnnotatedImage(
             label="Where each word was looked for",
@@ -116,15 +99,8 @@ class Latents:
 
     def _connect(self) -> None:
         views = [self.status, self.decoded, self.channel_views, self.facts, self.patch, self.cell_facts, self.words]
-        self.take.click(
-            explained(self._take),
-            [self.which, self.step],
-            [*views, self.channels],
-            show_progress="hidden",
-            **MODEL_EVENT,
-        )
         gr.on(
-            [self.which.input, self.step.release],
+            [self.take.click, self.which.input, self.step.release],
             explained(self._take),
             [self.which, self.step],
             [*views, self.channels],
@@ -132,6 +108,7 @@ class Latents:
             **MODEL_EVENT,
         )
         self.encode.click(explained(self._encode), [self.model, self.picture], [*views, self.channels], **MODEL_EVENT)
+        connect_examples(self.use_example, self.models, self.model, [self.picture], example=scene)
         edit = [self.kind, self.channels, self.region, self.reach, *self.numbers]
         self.apply.click(explained(self._apply), edit, views, show_progress="minimal", **MODEL_EVENT)
         self.undo.click(explained(self._undo), None, views, **MODEL_EVENT)
@@ -141,9 +118,9 @@ class Latents:
 
     def _take(self, visitor: gr.Request, which: str, share: float) -> dict[Any, Any]:
         desk = self.desks.of(visitor.session_hash)
-        run = desk.runs.get("create")
-        if run is None or not run.trajectory:
-            raise RequestError("there is no image yet; make one in the tab Create, or encode a picture")
+        run = desk.last_run("create")
+        if not run.trajectory:
+            raise RequestError("the last image has no steps; make one with at least one step")
         place = round(share / 100 * (len(run.trajectory) - 1))
         step = run.trajectory[place]
         z = (step.z_t if which == NOISY else step.z_0_pred)[:1]
@@ -153,11 +130,7 @@ class Latents:
         return self._opened(desk.latent, sentence)
 
     def _encode(self, visitor: gr.Request, model: str, picture: bytes | None) -> dict[Any, Any]:
-        if picture is None:
-            raise RequestError("there is no picture; upload one")
-        image = read_image(picture)
-        if max(image.size) > MAX_SIDE:
-            raise RequestError(f"the picture has {image.width} × {image.height} pixels; here at most {MAX_SIDE} a side")
+        image = read_small(picture)
         with self.models.lent(model) as session:
             z = session.encode(image)
         desk = self.desks.of(visitor.session_hash)
@@ -183,8 +156,9 @@ class Latents:
     def _pick(self, visitor: gr.Request, chosen: gr.SelectData) -> dict[Any, Any]:
         latent = self._latent(visitor)
         height, width = latent.z.shape[2:]
-        scale = _scale(self._factor(latent) * width, self._factor(latent) * height) * self._factor(latent)
-        column, row = (int(place) // scale for place in chosen.index)
+        factor = self._factor(latent)
+        side = factor * factor_to(factor * width, factor * height, side=SHOWN_SIDE)
+        column, row = (int(place) // side for place in chosen.index)
         latent.cell = min(max(row, 0), height - 1), min(max(column, 0), width - 1)
         return self._show(latent, f"Cell at row {latent.cell[0]}, column {latent.cell[1]}.")
 
@@ -225,7 +199,7 @@ class Latents:
         if latent.words is not None:
             facts |= {f"looks at “{w}”": f"{100 * share:.1f} %" for w, share in latent.words.at(row, column).items()}
         return {
-            self.patch: gr.update(value=patch.resize((160, 160), Image.Resampling.NEAREST), visible=True),
+            self.patch: gr.update(value=enlarged(patch, side=PATCH_SIDE), visible=True),
             self.cell_facts: markup.facts(facts),
             self.words: self._annotated(latent),
         }
@@ -240,12 +214,12 @@ class Latents:
     def _annotated(self, latent: Latent) -> dict[str, Any]:
         if latent.words is None or latent.run is None:
             return gr.update(visible=False)
-        image = latent.run.images[0].resize((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.NEAREST)
+        image = enlarged(latent.run.images[0], side=SHOWN_SIDE)
         masks = [
             (shares(heat, image.size, strength=WORD_STRENGTH), f"{index + 1} {word.text}")
             for index, (word, heat) in enumerate(zip(latent.words.words, latent.words.maps[0], strict=True))
         ]
-        colors = {label: LINE_COLORS[index % 6] for index, (_, label) in enumerate(masks)}
+        colors = {label: LINE_COLORS[index % len(LINE_COLORS)] for index, (_, label) in enumerate(masks)}
         return gr.update(value=(image, masks), color_map=colors, visible=True)
 
     def _factor(self, latent: Latent) -> int:
@@ -297,24 +271,23 @@ def _statistics(latent: Latent) -> str:
 
 
 def _channels(latent: Latent) -> list[Image.Image]:
-    return channel_images(latent.z[0], scale=_scale(*latent.z.shape[:1:-1], side=CHANNEL_SIDE))
+    return channel_images(latent.z[0], scale=_scale(latent))
 
 
 def _principal(latent: Latent) -> Image.Image:
-    return principal_colors(latent.z[0], scale=_scale(*latent.z.shape[:1:-1], side=CHANNEL_SIDE))
+    return principal_colors(latent.z[0], scale=_scale(latent))
+
+
+def _scale(latent: Latent) -> int:
+    return factor_to(*latent.z.shape[2:], side=CHANNEL_SIDE)
 
 
 def _marked(image: Image.Image, latent: Latent, factor: int) -> Image.Image:
     """The decoded image, enlarged if it is small, with a frame around the chosen cell."""
-    scale = _scale(*image.size)
-    shown = image.resize((scale * image.width, scale * image.height), Image.Resampling.NEAREST)
+    picture = enlarged(image, side=SHOWN_SIDE)
     if latent.cell is not None:
-        row, column = latent.cell
-        side = scale * factor
-        frame = (column * side, row * side, (column + 1) * side - 1, (row + 1) * side - 1)
-        ImageDraw.Draw(shown).rectangle(frame, outline=(213, 94, 0), width=2)
-    return shown
-
-
-def _scale(width: int, height: int, *, side: int = SHOWN_SIDE) -> int:
-    return max(1, side // max(width, height))
+        side = factor * picture.width // image.width
+        top, left = (side * place for place in latent.cell)
+        frame = (left, top, left + side - 1, top + side - 1)
+        ImageDraw.Draw(picture).rectangle(frame, outline=FRAME_COLOR, width=2)
+    return picture

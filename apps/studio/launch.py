@@ -4,21 +4,26 @@ import importlib.util
 import ipaddress
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 from starlette.middleware import Middleware
 
+from apps.studio.cells import Cells
+from apps.studio.desks import Desks
 from apps.studio.guards import LOOPBACK, MAX_UPLOAD_BYTES, BodyLimit, PlainWords, SameOrigin
 from apps.studio.look import CSS, THEME
 from apps.studio.models import Models
-from apps.studio.page import build_app
+from apps.studio.page import SWEEP_SEC, build_app
 from ldm_lab.core.errors import MissingDependencyError, RequestError
 from ldm_lab.core.images import MAX_PIXELS
 
@@ -75,9 +80,15 @@ class Options:
 
 
 def launch(models: Models, options: Options | None = None) -> None:
-    """Serve the page until Ctrl-C; see ``serve``."""
+    """Serve the page until Ctrl-C, or until the process is asked to end; see ``serve``."""
+    signal.signal(signal.SIGTERM, _end)
     with serve(models, options) as page:
         page.block_thread()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """What a service or a container sends ends the process in good order, so that nothing of it is left behind."""
+    raise SystemExit(128 + number)
 
 
 @contextmanager
@@ -96,12 +107,14 @@ def serve(models: Models, options: Options | None = None) -> Iterator[gr.Blocks]
     if options.mcp:
         _need_mcp()
     with _bounded_pictures(), _own_folder() as folder:
-        page = build_app(models, cells=folder / "cells")
+        desks, cells = Desks(), Cells(folder / "cells")
+        page = build_app(models, desks, cells)
         page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
         try:
             _start(page, options)
             models.warm_up()
-            yield page
+            with _every(SWEEP_SEC, desks.sweep, cells.sweep):
+                yield page
         finally:
             page.close(verbose=False)
             models.close()
@@ -113,11 +126,6 @@ def _start(page: gr.Blocks, options: Options) -> None:
     except OSError as error:
         raise RequestError(
             f"port {options.port} of {options.host} cannot be used ({error}); choose another with --port"
-        ) from error
-    except ValueError as error:  # Gradio asks its own page once, for three seconds, and then wants a public link
-        raise RequestError(
-            "the page has started and does not answer; the machine is busy, or a variable such as http_proxy keeps "
-            "it from reaching itself; start it again"
         ) from error
 
 
@@ -141,6 +149,7 @@ def _arguments(options: Options) -> dict[str, Any]:
         "ssr_mode": False,
         "pwa": False,
         "quiet": True,
+        "_frontend": False,  # or it asks its own page once, for three seconds, and gives up on a busy machine
         "footer_links": ["api", "settings"],
         "theme": THEME,
         "css": CSS,
@@ -156,6 +165,25 @@ def _guards(options: Options) -> Sequence[Middleware]:
         Middleware(SameOrigin, hosts=hosts, any_address=not options.is_local),
         Middleware(BodyLimit),
     ]
+
+
+@contextmanager
+def _every(period_sec: float, *actions: Callable[[], None]) -> Iterator[None]:
+    """Do something again and again as long as the block lasts."""
+    is_over = threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(period_sec):
+            for act in actions:
+                act()
+
+    thread = threading.Thread(target=repeat, name="ldm_lab studio sweeps", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @contextmanager

@@ -1,119 +1,110 @@
 """Tab Layout: name things, say where they are, and have an image made of them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from apps.studio.desks import Desks
-from apps.studio.forms import control
+from apps.studio.maker import Maker, Making, say_how_to_train
 from apps.studio.models import Card, Models
-from apps.studio.requests import request, seeds_from
-from apps.studio.results import Result
 from apps.studio.sentences import explained
-from apps.studio.wiring import MODEL_EVENT, QUICK_EVENT
+from apps.studio.wiring import QUICK_EVENT
+from ldm_lab.core.errors import RequestError
 from ldm_lab.core.layout import LayoutObject
 from ldm_lab.tasks.kinds import LAYOUT
 from ldm_lab.tasks.layout import LayoutToImageSettings, read_object
+from ldm_lab.viz import LINE_COLORS
 
-TAB = "layout"
-TASK = "layout_to_image"
 SHOWN_SIDE = 320
-NO_MODEL = """
-### No model here draws layouts
-
-A layout says what is where: *a red circle in this box, a blue star in that one*. Train a small model on the built-in
-scenes, then open the studio with its folder:
-
-```
-ldm-lab train diffusion --task layout --out runs/layout
-ldm-lab studio runs/layout/model
-```
-"""
+FONT_SIZE = 13
+MAX_DRAWN = 64
+MAKING = Making(
+    tab="layout",
+    tasks={LAYOUT: "layout_to_image"},
+    settings=LayoutToImageSettings,
+    verb="Generate",
+    hint="Place things on the left, then press Generate.",
+    fields=("num_steps", "sampler", "guidance_scale"),
+)
 
 
 class Layout:
     """The tab: its components, and what its buttons do."""
 
     def __init__(self, models: Models, desks: Desks) -> None:
-        self.models, self.desks = models, desks
-        names = models.serving(LAYOUT)
-        if not names:
-            gr.Markdown(NO_MODEL)
+        self.models, self.maker = models, Maker(MAKING, models, desks)
+        if not self.maker.names:
+            say_how_to_train(
+                "No model here draws layouts",
+                "A layout says what is where: *a red circle in this box, a blue star in that one*.",
+                task="layout",
+            )
             return
-        card = models.card(names[0])
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
-                self._lay_out_form(names, card)
+                self._lay_out_form(self.maker.card)
             with gr.Column(scale=5, min_width=300):
-                self.result = Result(TAB, hint="Place things on the left, then press Generate.")
+                self.maker.lay_out_result()
         self._connect()
 
-    def _lay_out_form(self, names: list[str], card: Card) -> None:
-        self.model = gr.Dropdown(names, value=card.name, label="Model", visible=len(names) > 1)
-        lines = example(card)
+    def _lay_out_form(self, card: Card) -> None:
+        self.maker.lay_out_models()
         self.lines = gr.Textbox(
-            lines,
+            example(card),
             label="Things and their boxes",
             info="A line each: names, then left, top, right, bottom as shares of the image",
             lines=4,
             elem_id="layout-lines",
         )
-        self.boxes = gr.AnnotatedImage(
-            annotated(lines), label="The boxes; click two corners to add one", format="png", show_legend=True
-        )
+        self._lay_out_boxes(card)
+        self.maker.lay_out_buttons()
+        self.maker.lay_out_settings()
+
+    def _lay_out_boxes(self, card: Card) -> None:
         self.canvas = gr.Image(
-            Image.new("RGB", (SHOWN_SIDE, SHOWN_SIDE), "white"),
-            label="Click two corners here to add a box",
+            drawn(example(card)),
+            label="The boxes; click two corners to add one",
             format="png",
             interactive=False,
-            height=200,
             buttons=[],
+            elem_id="layout-canvas",
         )
         self.corner = gr.State(None)
-        self.words = [gr.Dropdown(list(words), value=words[0], label="Name") for words in _vocabularies(card)]
         with gr.Row(elem_classes="tight"):
-            self.run = gr.Button("Generate", variant="primary", scale=3, elem_id="layout-run")
-            self.stop = gr.Button("Stop", variant="stop", scale=1, min_width=80)
-        with gr.Accordion("How it is made", open=False):
-            self.seed = gr.Number(0, label="Seed", info="-1 draws one", precision=0, minimum=-1)
-            advice = card.resolved(LayoutToImageSettings(layout=()))
-            fields = ("num_steps", "sampler", "guidance_scale")
-            self.settings = {name: control(LayoutToImageSettings, name, getattr(advice, name)) for name in fields}
+            self.words = [gr.Dropdown(label="Name", **options, min_width=120) for options in self._choices(card)]
 
     def _connect(self) -> None:
-        asked = [self.model, self.lines, self.seed, *self.settings.values()]
-        self.run.click(explained(self._generate), asked, self.result.outputs, show_progress="hidden", **MODEL_EVENT)
-        self.stop.click(self._stop, None, None, **QUICK_EVENT)
-        self.lines.change(explained(annotated), self.lines, self.boxes, **QUICK_EVENT)
-        self.canvas.select(
-            explained(self._corner), [self.lines, self.corner, *self.words], [self.lines, self.corner], **QUICK_EVENT
-        )
-
-    def _generate(
-        self, visitor: gr.Request, model: str, lines: str, seed: float, *values: Any
-    ) -> Iterator[dict[Any, Any]]:
-        asked = {"layout": things(lines), "seeds": seeds_from(seed, 1)}
-        asked |= dict(zip(self.settings, values, strict=True))
-        settings = request(TASK, asked, card=self.models.card(model))
-        yield from self.result.walk(self.desks.of(visitor.session_hash), self.models, model, settings)
-
-    def _stop(self, visitor: gr.Request) -> None:
-        self.desks.of(visitor.session_hash).stop(TAB)
+        self.maker.connect(lambda lines: {"layout": things(lines)}, [self.lines])
+        self.lines.change(explained(drawn), self.lines, self.canvas, **QUICK_EVENT)
+        clicked = [self.maker.model, self.lines, self.corner, *self.words]
+        changed = [self.lines, self.corner, self.canvas]
+        self.canvas.select(explained(self._corner), clicked, changed, **QUICK_EVENT)
+        self.maker.model.change(explained(self._dress), self.maker.model, [self.lines, *self.words], **QUICK_EVENT)
 
     def _corner(
-        self, chosen: gr.SelectData, lines: str, corner: tuple[int, int] | None, *names: str
-    ) -> tuple[str, tuple[int, int] | None]:
+        self, chosen: gr.SelectData, model: str, lines: str, corner: tuple[int, int] | None, *names: str
+    ) -> tuple[str, tuple[int, int] | None, Image.Image]:
         """The first click keeps a corner, the second adds the box between both."""
         place = (int(chosen.index[0]), int(chosen.index[1]))
         if corner is None:
-            return lines, place
-        sides = [sorted(pair) for pair in zip(corner, place, strict=True)]
-        box = [round(sides[axis][end] / SHOWN_SIDE, 2) for end in (0, 1) for axis in (0, 1)]
-        line = " ".join([*names, *(f"{side:g}" for side in box)])
+            return lines, place, drawn(lines, corner=place)
+        said = names[: len(_vocabularies(self.models.card(model)))]
+        line = f"{' '.join(said)} {_box_between(corner, place)}"
         read_object(line)
-        return "\n".join([*filter(None, lines.splitlines()), line]), None
+        more = "\n".join([*filter(None, lines.splitlines()), line])
+        return more, None, drawn(more)
+
+    def _dress(self, model: str) -> list[Any]:
+        """The example and the words of a model."""
+        card = self.models.card(model)
+        return [example(card), *(gr.update(**options) for options in self._choices(card))]
+
+    def _choices(self, card: Card) -> list[dict[str, Any]]:
+        """What each list of words offers: as many lists as the model with most of them needs, the others hidden."""
+        shown = [{"choices": list(words), "value": words[0], "visible": True} for words in _vocabularies(card)]
+        most = max(len(_vocabularies(self.models.card(name))) for name in self.maker.names)
+        return shown + [{"visible": False}] * (most - len(shown))
 
 
 def things(lines: str) -> list[LayoutObject]:
@@ -121,19 +112,42 @@ def things(lines: str) -> list[LayoutObject]:
     return [read_object(line) for line in lines.splitlines() if line.strip()]
 
 
-def annotated(lines: str) -> tuple[Image.Image, list[tuple[tuple[int, ...], str]]]:
-    """The boxes on white, for Gradio's annotated image."""
-    boxes = [
-        (tuple(round(side * SHOWN_SIDE) for side in thing.box), f"{index + 1} {' '.join(thing.names)}")
-        for index, thing in enumerate(things(lines))
-    ]
-    return Image.new("RGB", (SHOWN_SIDE, SHOWN_SIDE), "white"), boxes
+def drawn(lines: str, *, corner: tuple[int, int] | None = None) -> Image.Image:
+    """The first boxes on white, each under its names, and a corner of another one that has been clicked.
+
+    Lines that cannot be read, such as one that is being typed, are left out.
+    """
+    picture = Image.new("RGB", (SHOWN_SIDE, SHOWN_SIDE), "white")
+    draw = ImageDraw.Draw(picture)
+    for index, thing in enumerate(filter(None, map(_readable, lines.splitlines()[:MAX_DRAWN]))):
+        color = LINE_COLORS[index % len(LINE_COLORS)]
+        left, top, right, bottom = (round(side * (SHOWN_SIDE - 1)) for side in thing.box)
+        draw.rectangle((left, top, right, bottom), outline=color, width=2)
+        draw.text((left + 5, top + 3), " ".join(thing.names), fill=color, font_size=FONT_SIZE)
+    if corner is not None:
+        x, y = corner
+        draw.line((x - 6, y, x + 6, y), fill="black", width=2)
+        draw.line((x, y - 6, x, y + 6), fill="black", width=2)
+    return picture
 
 
 def example(card: Card) -> str:
     """Two things that the model knows, on two lines."""
     first, last = ([words[place] for words in _vocabularies(card)] for place in (0, -1))
     return f"{' '.join(first)} 0.05 0.2 0.5 0.7\n{' '.join(last)} 0.6 0.5 0.9 0.85"
+
+
+def _box_between(first: tuple[int, int], second: tuple[int, int]) -> str:
+    """Left, top, right and bottom as shares, of two corners in any order."""
+    sides = [sorted(pair) for pair in zip(first, second, strict=True)]
+    return " ".join(f"{sides[axis][end] / SHOWN_SIDE:.2g}" for end in (0, 1) for axis in (0, 1))
+
+
+def _readable(line: str) -> LayoutObject | None:
+    try:
+        return read_object(line)
+    except RequestError:
+        return None
 
 
 def _vocabularies(card: Card) -> tuple[tuple[str, ...], ...]:

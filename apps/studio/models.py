@@ -1,10 +1,12 @@
 """The models that the page offers: known by their configs, loaded when they are asked for, let go when others are."""
 
+import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ldm_lab as lab
 from ldm_lab.autoencoders.autoencoder import Autoencoder
@@ -22,7 +24,7 @@ from ldm_lab.core.runtime import choose_device
 from ldm_lab.model import LatentDiffusionConfig
 from ldm_lab.session import Session
 from ldm_lab.tasks import GuidedSettings, Pipeline, TaskSettings
-from ldm_lab.tasks.kinds import KINDS, Kind
+from ldm_lab.tasks.kinds import KINDS, LOW_RESOLUTION, Kind
 
 TRAJECTORY_BYTES = 32_000_000  # of one run; a class of thirty keeps thirty runs
 FRAMES_PER_SECOND = 6.0
@@ -62,6 +64,17 @@ class Card:
     def resolved(self, settings: TaskSettings) -> TaskSettings:
         """Settings with nothing left open, as the model itself would say."""
         return settings.resolved(image_size=self.config.image_size, defaults=self.defaults)
+
+    def advice(self, settings: type[TaskSettings], names: Iterable[str]) -> dict[str, Any]:
+        """What fields of settings should hold at first: what the model recommends, or else their own defaults."""
+        recommended = self.resolved(self.defaults)
+        defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+        return {name: getattr(recommended, name, defaults.get(name)) for name in names}
+
+    def num_pixels(self, settings: TaskSettings) -> int:
+        """Pixels of one image of resolved settings; a model that enlarges makes more of them than its picture has."""
+        factor = self.config.conditioner.factor if self.kind is LOW_RESOLUTION else 1
+        return factor**2 * settings.width * settings.height
 
 
 class Models:

@@ -5,14 +5,22 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from PIL import Image
+
 from apps.studio.models import Card
 from ldm_lab.core.errors import RequestError
+from ldm_lab.core.images import read_image
 from ldm_lab.tasks import TaskSettings, task_named
 from ldm_lab.tasks.cost import check_cost
+from ldm_lab.tasks.kinds import CLASS, TEXT, UNCONDITIONAL, Kind
+
+# What is made of noise and a condition alone, by the kind of the model.
+TASK_OF: dict[Kind, str] = {TEXT: "text_to_image", CLASS: "class_to_image", UNCONDITIONAL: "unconditional"}
 
 MAX_STEPS = 200
 MAX_IMAGES = 4
 MAX_PIXEL_STEPS = 60_000_000  # of one visitor: an image of 512 × 512 at 200 steps needs 52 million
+MAX_SMALL_SIDE = 512  # attention in the middle of an f4 model sees 16,384 places there
 
 
 def request(task: str, values: Mapping[str, Any], *, card: Card) -> TaskSettings:
@@ -29,30 +37,45 @@ def request(task: str, values: Mapping[str, Any], *, card: Card) -> TaskSettings
     """
     kind = task_named(task).settings
     settings = kind.of(**_with_whole_numbers(kind, values))
-    check_limits(card.resolved(settings))
+    check_limits(settings, card=card)
     return settings
 
 
-def check_limits(settings: TaskSettings) -> None:
-    """Refuse what one visitor may not ask for, though the library would do it.
-
-    Args:
-        settings: Resolved.
+def check_limits(asked: TaskSettings, *, card: Card) -> None:
+    """Refuse what one visitor may not ask for of a model, though the library would do it.
 
     Raises:
         RequestError: With the number, and the limit.
     """
+    settings = card.resolved(asked)
     if settings.num_steps > MAX_STEPS:
         raise RequestError(f"num_steps is {settings.num_steps}; this page takes at most {MAX_STEPS}")
     if len(settings.image_names) > MAX_IMAGES:
         raise RequestError(f"{len(settings.image_names)} images were asked for; this page makes at most {MAX_IMAGES}")
     check_cost(settings)
-    cost = settings.width * settings.height * settings.length * len(settings.image_names)
+    cost = card.num_pixels(settings) * settings.length * len(settings.image_names)
     if cost > MAX_PIXEL_STEPS:
         raise RequestError(
             f"pixels × steps × images are {cost // 10**6} million; this page takes at most "
             f"{MAX_PIXEL_STEPS // 10**6} million at once, ask for fewer or smaller images"
         )
+
+
+def read_small(content: bytes | None) -> Image.Image:
+    """An uploaded picture that is small enough for a first stage to take as a whole.
+
+    Raises:
+        RequestError: If there is none, or it is too large.
+        ImageError: If it cannot be read.
+    """
+    if content is None:
+        raise RequestError("there is no picture; upload one as a file")
+    picture = read_image(content)
+    if max(picture.size) > MAX_SMALL_SIDE:
+        raise RequestError(
+            f"the picture has {picture.width} × {picture.height} pixels; here at most {MAX_SMALL_SIDE} a side"
+        )
+    return picture
 
 
 def seeds_from(first: Any, count: Any) -> tuple[int, ...]:

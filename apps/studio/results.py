@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from apps.studio import markup
 from apps.studio.desks import Desk
 from apps.studio.models import Models
+from apps.studio.pictures import gallery
 from ldm_lab.core.errors import RequestError
 from ldm_lab.session import Failed, Finished, Frame, Session, Started, python_of
 from ldm_lab.tasks import Run, TaskSettings
-from ldm_lab.viz import sprites
+from ldm_lab.viz import enlarged, sprites
 
 MAX_FRAMES = 24
-FRAME_SIDE = 256  # pixels on the screen
+FRAME_SIDE = 256  # of small frames; a JPEG keeps more of large pixels
 
 
 class Result:
@@ -34,17 +34,7 @@ class Result:
         """
         self.tab = tab
         self.preview = gr.HTML(markup.empty(hint), elem_id=f"{tab}-preview")
-        self.gallery = gr.Gallery(
-            label="Images",
-            format="png",
-            columns=2,
-            object_fit="contain",
-            visible=False,
-            interactive=False,
-            buttons=["download", "fullscreen"],
-            elem_id=f"{tab}-gallery",
-            elem_classes="pixels",
-        )
+        self.gallery = gallery("Images", columns=2, buttons=["download", "fullscreen"], elem_id=f"{tab}-gallery")
         self.status = gr.HTML(elem_classes="status", elem_id=f"{tab}-status")
         with gr.Accordion("How it came out of the noise", open=True, visible=False) as self.trajectory:
             self.scrubber = gr.HTML(js_on_load=markup.SCRUBBER_SCRIPT, elem_id=f"{tab}-scrubber")
@@ -92,7 +82,7 @@ class Result:
         """Predicted z_0 of one image at the steps of the walk, under a slider."""
         frames = run.frames(index, num_frames=MAX_FRAMES)
         captions = [f"step {step.index + 1} of {len(run.trajectory)}, t = {step.t:.0f}" for step, _ in frames]
-        sheet = sprites([_enlarged(frame) for _, frame in frames] or [run.images[index]])
+        sheet = sprites([enlarged(frame, side=FRAME_SIDE) for _, frame in frames] or [run.images[index]])
         return markup.scrubber(sheet, captions, alt="predicted image at the chosen step")
 
     def _watched(self, desk: Desk, session: Session, settings: TaskSettings) -> Iterator[dict[Any, Any]]:
@@ -126,12 +116,6 @@ def captioned(run: Run) -> list[tuple[Any, str]]:
     seeds, images = run.settings.seeds, run.images
     names = [f"seed {seed}" for seed in seeds] if len(seeds) == len(images) else run.settings.image_names
     return list(zip(images, names, strict=True))
-
-
-def _enlarged(frame: Image.Image) -> Image.Image:
-    """Small frames with large pixels, of which a JPEG keeps more."""
-    scale = max(1, FRAME_SIDE // max(frame.size))
-    return frame.resize((scale * frame.width, scale * frame.height), Image.Resampling.NEAREST)
 
 
 def _spell(run: Run) -> str:

@@ -7,8 +7,11 @@ import pytest
 
 from ldm_lab.cli.checkout import import_from_checkout
 
-pytest.importorskip("gradio", reason="the studio needs Gradio: pip install -e '.[app,metrics,text]'")
+gradio = pytest.importorskip("gradio", reason="the studio needs Gradio: pip install -e '.[app,metrics,text]'")
 studio = import_from_checkout("apps.studio", what="the studio")
+
+from apps.studio.desks import Desks  # noqa: E402 (which need it)
+from tests.apps.tabs import VISITOR  # noqa: E402
 
 FULL = "LDM_LAB_FULL" in os.environ
 
@@ -31,8 +34,9 @@ def free_port():
 
 @pytest.fixture(scope="session")
 def make_models(tiny_folder):
-    """The toy model and its first stage, without the shipped ones."""
-    return lambda **options: studio.Models([tiny_folder, tiny_folder.parent / "tiny-kl"], shipped=False, **options)
+    """The toy model and its first stage, without the shipped ones, and perhaps other folders."""
+    folders = [tiny_folder, tiny_folder.parent / "tiny-kl"]
+    return lambda *more, **options: studio.Models([*folders, *more], shipped=False, **options)
 
 
 @pytest.fixture
@@ -47,10 +51,36 @@ def card(models):
     return models.card("tiny-text")
 
 
+@pytest.fixture(scope="session")
+def semantic_folder(save_tiny):
+    """A toy model that is told the class of every pixel."""
+    from ldm_lab.conditioning import SemanticMapConfig
+
+    return save_tiny("tiny-semantic", SemanticMapConfig(num_classes=4, num_halvings=1))
+
+
+@pytest.fixture
+def open_tab(make_models):
+    """Makes a tab of a page with some models: the tab, and the desk of its visitor."""
+    opened = []
+
+    def open(tab, *folders):
+        opened.append(make_models(*folders, capacity=3))
+        desks = Desks()
+        with gradio.Blocks():
+            return tab(opened[-1], desks), desks.of(VISITOR.session_hash)
+
+    yield open
+    for models in opened:
+        models.close()
+
+
 @pytest.fixture(scope="module")  # gone before others look at what a process holds
-def served(make_models, free_port):
-    """A running studio, and its address."""
-    with studio.serve(make_models(), studio.Options(port=free_port())) as page:
+def served(make_models, free_port, layout_folder, upscaling_folder):
+    """A running studio with a model for every tab, and its address."""
+    with studio.serve(
+        make_models(layout_folder, upscaling_folder, capacity=3), studio.Options(port=free_port())
+    ) as page:
         yield page, page.local_url.rstrip("/")
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from apps.studio.desks import KEPT_SEC, MAX_DESKS, Desks
+from ldm_lab.core.errors import RequestError
 
 
 class Clock:
@@ -69,6 +70,25 @@ def test_after_an_hour_a_desk_is_cleared(desks, clock):
     desks.of("new")
     assert len(desks) == 1
     assert old.runs == {}
+
+
+def test_nobody_has_to_come_for_that(desks, clock):
+    old = desks.of("old")
+    old.runs["create"] = "run"
+    clock.now = KEPT_SEC - 1
+    desks.sweep()
+    assert desks.of("old") is old
+    clock.now = 2 * KEPT_SEC
+    desks.sweep()
+    assert (len(desks), old.runs) == (0, {})
+
+
+def test_the_last_run_of_a_tab_or_a_sentence(desks):
+    desk = desks.of("a")
+    with pytest.raises(RequestError, match="there is no image yet; make one in the tab Create"):
+        desk.last_run("create")
+    desk.runs["create"] = "run"
+    assert desk.last_run("create") == "run"
 
 
 def test_of_too_many_the_one_used_longest_ago_goes(desks):

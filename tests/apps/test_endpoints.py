@@ -10,6 +10,7 @@ from PIL import Image
 import ldm_lab as lab
 from ldm_lab.session import Axis, cells_of
 from ldm_lab.tasks import PastedLatent, TextToImageSettings
+from tests.apps.wire import connected
 
 gradio_client = pytest.importorskip("gradio_client")
 
@@ -19,7 +20,7 @@ ASKED = {"prompt": "a red circle", "seeds": [3, 4], "num_steps": 2, "guidance_sc
 
 @pytest.fixture(scope="module")
 def client(url):
-    client = gradio_client.Client(url, verbose=False)
+    client = connected(url)
     yield client
     client.close()
 
@@ -82,6 +83,38 @@ def test_inpaint_and_image_to_image(client, pipeline, picture_file, mask_file):
     assert pixels_of(gallery)[0] == expected(pipeline.image_to_image(picture_file, **asked))
 
 
+def test_outpaint(client, pipeline, picture_file):
+    asked = {"prompt": "a star", "num_steps": 2, "right": 8}
+    gallery, _ = client.predict(image=gradio_client.handle_file(picture_file), **asked, api_name="/outpaint")
+    assert pixels_of(gallery)[0] == expected(pipeline.outpainting(picture_file, **asked))
+
+
+def test_layout_to_image(client, layout_folder):
+    asked = {"layout": ["circle red 0.1 0.1 0.5 0.5"], "seeds": [3], "num_steps": 2}
+    gallery, report = client.predict(**asked, api_name="/layout_to_image")
+    assert pixels_of(gallery)[0] == expected(lab.load(layout_folder).run("layout_to_image", **asked))
+    assert report["model"]["name"] == "tiny-layout"
+
+
+def test_super_resolution(client, upscaling_folder, picture_file):
+    asked = {"seeds": [3], "num_steps": 2}
+    image = gradio_client.handle_file(picture_file)
+    gallery, _ = client.predict(image=image, **asked, api_name="/super_resolution")
+    run = lab.load(upscaling_folder).super_resolution(picture_file, **asked)
+    assert run.images[0].size == (32, 32)
+    assert pixels_of(gallery)[0] == expected(run)
+
+
+def test_semantic_to_image(client, semantic_folder, tmp_path):
+    numbers = Image.new("L", (16, 16))
+    numbers.paste(3, (4, 4, 12, 12))
+    numbers.save(tmp_path / "map.png")
+    asked = {"seeds": [3], "num_steps": 2}
+    image = gradio_client.handle_file(tmp_path / "map.png")
+    gallery, _ = client.predict(map=image, **asked, api_name="/semantic_to_image")
+    assert pixels_of(gallery)[0] == expected(lab.load(semantic_folder).semantic_to_image(tmp_path / "map.png", **asked))
+
+
 def test_encode_and_decode(client, pipeline, picture_file):
     latent = client.predict(image=gradio_client.handle_file(picture_file), api_name="/encode")
     z = pipeline.encode(Image.open(picture_file))
@@ -113,7 +146,7 @@ def test_grid(client, pipeline):
         ("/text_to_image", {"prompt": "x", "model": "y"}, "There is no model 'y' here; choose one of tiny-text"),
         ("/text_to_image", {"prompt": "x" * 1001}, "Prompt has 1001 characters"),
         ("/class_to_image", {"label": "star"}, "needs a model that is conditioned on class labels, and there is none"),
-        ("/encode", {}, "There is no image; upload one as a file"),
+        ("/encode", {}, "There is no picture; upload one as a file"),
         ("/decode", {"latent": {"shape": [1, 2], "numbers": "x"}}, "A pasted latent in a record is damaged"),
         ("/decode", {"latent": {"shape": [1, 1, 1], "numbers": "AAAAAA=="}}, "The latent has 1 channels, those of"),
         ("/grid", {"prompt": "x", "x_name": "colour"}, "'colour' cannot be an axis; choose one of seed"),

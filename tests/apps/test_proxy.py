@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from apps.studio import Options, serve
-from tests.apps.wire import post_json, send
+from tests.apps.wire import call, interface, send, values_of
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CONFIG = Path(__file__).parents[2] / "docs" / "nginx.conf"
@@ -67,16 +67,11 @@ def test_the_page_comes_with_its_parts_below_its_place(behind_nginx):
 
 
 def test_an_image_is_made_and_fetched_by_a_visitor_who_stays(behind_nginx):
-    info = json.loads(send(behind_nginx, "GET", "/studio/gradio_api/info", headers=OURS).text)["named_endpoints"]
-    asked = {"prompt": "a star", "num_steps": 1}
-    data = [
-        asked.get(each["parameter_name"], each["parameter_default"]) for each in info["/text_to_image"]["parameters"]
-    ]
+    values = values_of(interface(f"{behind_nginx}/studio", OURS)["text_to_image"], prompt="a star", num_steps=1)
     for _ in range(4):
-        answer = post_json(behind_nginx, "/studio/gradio_api/call/text_to_image", {"data": data}, OURS)
-        event = json.loads(answer.text)["event_id"]
-        stream = send(behind_nginx, "GET", f"/studio/gradio_api/call/text_to_image/{event}", headers=OURS).text
-        path = json.loads(stream.strip().splitlines()[-1].removeprefix("data: "))[0][0]["image"]["path"]
+        event, said = call(f"{behind_nginx}/studio", "text_to_image", values, OURS)
+        assert event == "complete"
+        path = json.loads(said)[0][0]["image"]["path"]
         assert send(behind_nginx, "GET", f"/studio/gradio_api/file={path}", headers=OURS).content[1:4] == b"PNG"
 
 

@@ -1,7 +1,9 @@
 """What a visitor may ask, without a server."""
 
+import os
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.studio.requests import MAX_IMAGES, MAX_PIXEL_STEPS, MAX_STEPS, request, seeds_from
@@ -71,6 +73,7 @@ ODD = st.one_of(
 )
 
 
+@settings(max_examples=5000 if "LDM_LAB_FULL" in os.environ else 50)
 @given(
     values=st.fixed_dictionaries(
         {"prompt": st.one_of(st.text(max_size=50), ODD)},
@@ -88,10 +91,10 @@ ODD = st.one_of(
 )
 def test_every_request_is_within_the_limits_or_refused_by_an_error_of_ours(card_for_all, values):
     try:
-        settings = request("text_to_image", values, card=card_for_all)
+        asked = request("text_to_image", values, card=card_for_all)
     except LdmLabError:
         return
-    resolved = card_for_all.resolved(settings)
+    resolved = card_for_all.resolved(asked)
     assert 1 <= len(resolved.seeds) <= MAX_IMAGES
     assert 1 <= resolved.num_steps <= MAX_STEPS
     assert resolved.width * resolved.height * resolved.num_steps * len(resolved.seeds) <= MAX_PIXEL_STEPS

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-TIMEOUT_SEC = 120
+TIMEOUT_SEC = 600  # of requests that would otherwise hang; nothing is measured by it
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,10 @@ class Answer:
 
 def send(url, method, path, body=None, headers=None):
     """One request on a connection of its own."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SEC)
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT_SEC)
     try:
-        connection.putrequest(method, path, skip_host=headers is not None and "Host" in headers)
+        connection.putrequest(method, address.path + path, skip_host=headers is not None and "Host" in headers)
         for name, value in (headers or {}).items():
             connection.putheader(name, value)
         if body is not None and "Content-Length" not in (headers or {}):
@@ -40,14 +41,40 @@ def post_json(url, path, value, headers=None):
     return send(url, "POST", path, body, {"Content-Type": "application/json"} | (headers or {}))
 
 
-def call(url, name, data):
+def call(url, name, data, headers=None):
     """Ask an endpoint, and wait for its end: what became of it, ``complete`` or ``error``, and the last line."""
-    answer = post_json(url, f"/gradio_api/call/{name}", {"data": data})
-    if answer.status != 200:
-        return str(answer.status), answer.text
-    event = json.loads(answer.text)["event_id"]
-    stream = send(url, "GET", f"/gradio_api/call/{name}/{event}").text.strip().splitlines()
+    answer = begin(url, name, data, headers)
+    return end(url, name, answer, headers) if answer.status == 200 else (str(answer.status), answer.text)
+
+
+def begin(url, name, data, headers=None):
+    """Ask an endpoint; the answer says only that the question stands in the line."""
+    return post_json(url, f"/gradio_api/call/{name}", {"data": data}, headers)
+
+
+def end(url, name, begun, headers=None):
+    """Wait for the end of what was begun."""
+    event = json.loads(begun.text)["event_id"]
+    stream = send(url, "GET", f"/gradio_api/call/{name}/{event}", headers=headers).text.strip().splitlines()
     return stream[-2].removeprefix("event: "), stream[-1].removeprefix("data: ")
+
+
+def interface(url, headers=None):
+    """The documented parameters of every endpoint."""
+    endpoints = json.loads(send(url, "GET", "/gradio_api/info", headers=headers).text)["named_endpoints"]
+    return {name.strip("/"): endpoint["parameters"] for name, endpoint in endpoints.items()}
+
+
+def values_of(parameters, **given):
+    """Values of an endpoint in their order: those that are given, and defaults."""
+    return [given.get(each["parameter_name"], each["parameter_default"]) for each in parameters]
+
+
+def connected(url):
+    """Gradio's own client, which by itself would give up after five seconds, even on a machine that has much to do."""
+    from gradio_client import Client
+
+    return Client(url, verbose=False, httpx_kwargs={"timeout": TIMEOUT_SEC})
 
 
 def upload(url, content, name="picture.png"):
