@@ -63,12 +63,14 @@ class TaskReport:
     Attributes:
         name: Of the model.
         words: What kind of model it is.
+        is_guided: Whether its kind knows a null condition to be guided away from.
         settings: With which the images were made; image i has seed i.
         results: Of each trial.
     """
 
     name: str
     words: str
+    is_guided: bool
     settings: GuidedSettings
     results: tuple[TrialResult, ...]
 
@@ -84,7 +86,8 @@ class TaskReport:
     def notes(self) -> list[str]:
         """How the images were made, and which bars they do not reach."""
         asked = self.settings
-        made = f"{asked.num_steps} steps of {asked.sampler}, guidance {asked.guidance_scale:g}; image i has seed i"
+        guidance = f", guidance {asked.guidance_scale:g}" if self.is_guided else ""
+        made = f"{asked.num_steps} steps of {asked.sampler}{guidance}; image i has seed i"
         unmet = [f"{name} ({result.title})" for result in self.results for name in result.unmet]
         return [made, f"below the bar: {'; '.join(unmet)}" if unmet else "every bar is reached"]
 
@@ -133,8 +136,13 @@ def evaluate_task(
     for trial in judge(pipeline, num_images, resolved):
         results.append(_carried_out(trial, pipeline, resolved, on_progress, done=done))
         done += len(trial.conditions)
+    model = pipeline.model
     return TaskReport(
-        name=pipeline.name, words=kind_of(pipeline.model).words, settings=resolved, results=tuple(results)
+        name=pipeline.name,
+        words=kind_of(model).words,
+        is_guided=model.conditioner is not None and model.conditioner.has_null,
+        settings=resolved,
+        results=tuple(results),
     )
 
 

@@ -60,6 +60,7 @@ def test_the_report_says_what_is_below_the_bar(pipeline, brightness_judge):
     assert "below the bar: brightness (as they are)" in text
     assert "| as they are (2 images) |" in text
     assert "2 steps of" in text
+    assert "guidance" not in text  # an unconditional model has none
     assert report.values()["trials"][1]["bars"]["brightness"]["at_least"] == 0.99
     assert set(report.sheets()) == {"sheet-1.png", "sheet-2.png"}
 
