@@ -87,7 +87,7 @@ class Picture:
 
     @property
     def most_png_bytes(self) -> int:
-        """A bound on the bytes of its PNG: what cannot be compressed is stored, with a byte a row and some around it."""
+        """A bound on the bytes of its PNG: what cannot be compressed is stored, with a byte a row and a frame."""
         stored = len(self.pixels) + self.height
         return stored + stored // 100 + 1000
 
