@@ -76,11 +76,10 @@ def open_tab(make_models):
 
 
 @pytest.fixture(scope="module")  # gone before others look at what a process holds
-def served(make_models, free_port, layout_folder, upscaling_folder):
-    """A running studio with a model for every tab, and its address."""
-    with studio.serve(
-        make_models(layout_folder, upscaling_folder, capacity=3), studio.Options(port=free_port())
-    ) as page:
+def served(make_models, free_port, layout_folder, upscaling_folder, semantic_folder):
+    """A running studio with a model for every tab and one for programs alone, and its address."""
+    models = make_models(layout_folder, upscaling_folder, semantic_folder, capacity=4)
+    with studio.serve(models, studio.Options(port=free_port())) as page:
         yield page, page.local_url.rstrip("/")
 
 
