@@ -49,7 +49,10 @@ class DiffusionRecipe:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     timestep_shift: float = setting(
-        1.0, help="Above 1: steps with much noise, where a picture is laid out, are learned more often", minimum=0.01
+        1.0,
+        help="Above 1, steps with much noise are learned more often, where a picture is laid out; below 1, those with "
+        "little, where its outlines are drawn",
+        minimum=0.01,
     )
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sheet_guidance: float = setting(3.0, help="Guidance scale of sample sheets and default of the model", minimum=0.0)

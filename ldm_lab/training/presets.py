@@ -105,6 +105,8 @@ def shapes_text() -> DiffusionRecipe:
     encoder that is told to which object each name refers; only captions that mention a place can teach it, so there are
     more of them than chance would give. For shapes and for which of two things is red, a UNet whose features are asked
     what is drawn where: without it, no outline was right after 300,000 images; with it, a fifth after 64,000 more.
+    Words are heard above t = 500. Outlines are drawn below, which takes longest: hence the shift, and the second block
+    a level.
     """
     text = TextTransformerConfig(
         vocab_size=1000, max_tokens=28, width=128, depth=3, num_heads=4, head_channels=32, pooled=True
@@ -116,7 +118,9 @@ def shapes_text() -> DiffusionRecipe:
     return replace(
         recipe,
         data=DataConfig(complete_captions=0.7),
+        unet=replace(recipe.unet, num_res_blocks=2),
         grounding_weight=0.2,
+        timestep_shift=0.6,
         training=training,
     )
 
