@@ -17,7 +17,7 @@ BIN := .venv/bin
 
 # What a target needs installed; extras are those of pyproject.toml.
 EXTRAS_demo :=
-EXTRAS_bench := [metrics]
+EXTRAS_bench := [all]
 EXTRAS_test := [all]
 EXTRAS_lab  := [notebook,app,metrics,text]
 EXTRAS_studio := [app,metrics,text]
