@@ -88,12 +88,14 @@ def add_endpoints(models: Models, desks: Desks, cells: Cells) -> None:
 
 def _add(name: str, function: Callable[..., Any], parameters: list[Parameter], *, outputs: list[Any]) -> None:
     inputs = [parameter.component for parameter in parameters]
-    named = explained(_with_signature(function, parameters))
-    gr.Button(visible=False).click(named, inputs, outputs, api_name=name, **ENDPOINT)
+    called = explained(_with_signature(function, parameters, name=name))
+    gr.Button(visible=False).click(called, inputs, outputs, api_name=name, **ENDPOINT)
 
 
-def _with_signature(function: Callable[..., Any], parameters: list[Parameter]) -> Callable[..., Any]:
-    """A function of (visitor, values) as one whose arguments have names, which is where Gradio looks for them."""
+def _with_signature(function: Callable[..., Any], parameters: list[Parameter], *, name: str) -> Callable[..., Any]:
+    """A function of (visitor, values) as one of that name whose arguments have names and a description each, which is
+    where Gradio looks for what it tells programs and language models.
+    """
 
     def called(visitor: gr.Request, *values: Any) -> Any:
         named = zip(parameters, values, strict=True)
@@ -103,7 +105,9 @@ def _with_signature(function: Callable[..., Any], parameters: list[Parameter]) -
     arguments = [inspect.Parameter("visitor", place, annotation=gr.Request)]
     arguments += [inspect.Parameter(each.name, place, default=each.default) for each in parameters]
     called.__signature__ = inspect.Signature(_required_first(arguments))  # type: ignore[attr-defined]
-    called.__doc__ = function.__doc__
+    called.__name__ = name
+    helps = "\n".join(f"    {each.name}: {each.help}" for each in parameters)
+    called.__doc__ = f"{function.__doc__}\n\nArgs:\n{helps}"
     return called
 
 

@@ -224,7 +224,4 @@ def _is_loopback(host: str) -> bool:
 
 def _need_mcp() -> None:
     if importlib.util.find_spec("mcp") is None:
-        raise MissingDependencyError(
-            "--mcp needs the package mcp, which wants an older pydantic than the rest: in an environment of its own, "
-            "pip install -e '.[app,metrics,text]' 'gradio[mcp]'"
-        )
+        raise MissingDependencyError("--mcp needs the package mcp; pip install -e '.[app,mcp,metrics,text]'")
