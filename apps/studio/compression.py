@@ -1,6 +1,6 @@
 """Tab Compression: what first stages leave of a picture, side by side, and what their latents cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -64,24 +64,25 @@ class Compression:
             raise RequestError("no first stage is chosen; tick at least one")
         image = self._first_scene() if picture is None else read_small(picture)
         made: dict[str, Reconstruction] = {}
-        yield {slider: gr.update(visible=False) for slider in self.sliders} | {self.errors: gr.update(visible=False)}
         for name in names:
-            yield {self.status: markup.status(f"{name} …")}
+            yield self._show(made, f"{name} …")
             made[name] = reconstruct(self.models.first_stage(name), image)
-            yield self._show(made)
         missing = () if all(each.lpips is not None for each in made.values()) else (NO_LPIPS,)
-        yield {self.status: markup.status("Done.", missing)}
+        yield self._show(made, "Done.", missing)
 
     def _first_scene(self) -> Image.Image:
         return scene(next(iter(self.models.cards.values())), 0)[0]
 
-    def _show(self, made: dict[str, Reconstruction]) -> dict[Any, Any]:
-        rows = [_row(name, each) for name, each in made.items()]
+    def _show(self, made: dict[str, Reconstruction], sentence: str, notes: Iterable[str] = ()) -> dict[Any, Any]:
+        """Everything: what is there, and the places of what is not there are empty."""
+        pairs = {name: (each.original, each.image) for name, each in made.items()}
         sliders = dict(zip(self.models.stages, self.sliders, strict=True))
+        errors = [(error_map(*pair), name) for name, pair in pairs.items()]
         return {
-            self.facts: markup.table(rows, header=HEADER),
-            **{sliders[name]: gr.update(value=(e.original, e.image), visible=True) for name, e in made.items()},
-            self.errors: gr.update(value=[(error_map(e.original, e.image), n) for n, e in made.items()], visible=True),
+            self.status: markup.status(sentence, notes),
+            self.facts: markup.table([_row(name, each) for name, each in made.items()], header=HEADER) if made else "",
+            self.errors: gr.update(value=errors, visible=bool(made)),
+            **{slider: gr.update(value=pairs.get(name), visible=name in pairs) for name, slider in sliders.items()},
         }
 
 

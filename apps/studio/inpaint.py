@@ -14,7 +14,7 @@ from apps.studio.models import Models
 from apps.studio.pictures import compared, shown
 from apps.studio.sentences import explained
 from apps.studio.wiring import QUICK_EVENT
-from ldm_lab.tasks import InpaintingSettings
+from ldm_lab.tasks import InpaintingSettings, Run
 from ldm_lab.tasks.inpainting import seen_mask
 from ldm_lab.tasks.kinds import CLASS, MASKED, TEXT, UNCONDITIONAL
 from ldm_lab.viz import enlarged, factor_to
@@ -90,11 +90,13 @@ class Inpaint:
         image, hole = canvas.picture_and_mask(drawn, mask)
         said = {"prompt": prompt} if self.models.card(model).kind is TEXT else {}
         asked = {"image": image, "mask": hole, "only_masked": only_masked} | said | self.maker.how(*how)
-        yield {self.before_after: gr.update(visible=False)}
-        yield {self.seen: gr.update(value=self._seen(model, asked), visible=True)}
-        yield from self.maker.walk(visitor, model, asked)
-        made = self.desks.of(visitor.session_hash).last_run(MAKING.tab)
-        yield {self.before_after: gr.update(value=(made.settings.image.image, made.images[0]), visible=True)}
+        seen = {self.seen: gr.update(value=self._seen(model, asked), visible=True)}
+        yield {self.before_after: gr.update(visible=False)} | seen
+        yield from self.maker.walk(visitor, model, asked, besides=lambda run: seen | self._compared(run))
+
+    def _compared(self, run: Run) -> dict[Any, Any]:
+        """The picture as it was and as it is."""
+        return {self.before_after: gr.update(value=(run.settings.image.image, run.images[0]), visible=True)}
 
     def _seen(self, model: str, asked: dict[str, Any]) -> Image.Image:
         """The picture with the mask that the walk will see."""

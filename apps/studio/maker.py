@@ -134,10 +134,10 @@ class Maker:
         card = self.models.card(model)
         return request(self.task_of(card), asked, card=card)
 
-    def walk(self, visitor: gr.Request, model: str, asked: Mapping[str, Any]) -> Updates:
-        """Carry out what is asked for; see ``Result.walk``."""
-        settings = self.request(model, asked)
-        yield from self.result.walk(self.desks.of(visitor.session_hash), self.models, model, settings)
+    def walk(self, visitor: gr.Request, model: str, asked: Mapping[str, Any], **options: Any) -> Updates:
+        """Carry out what is asked for; ``options`` are those of ``Result.walk``."""
+        settings, desk = self.request(model, asked), self.desks.of(visitor.session_hash)
+        yield from self.result.walk(desk, self.models, model, settings, **options)
 
     def task_of(self, card: Card) -> str:
         """What the tab carries out with a model.

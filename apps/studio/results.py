@@ -1,6 +1,6 @@
 """The part of a tab that shows a run: while it is made, when it is there, and how it came out of the noise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -50,20 +50,32 @@ class Result:
             self.code,
         ]
 
-    def begin(self, sentence: str) -> dict[Any, Any]:
-        """Something is under way."""
-        return {self.status: markup.status(sentence)}
-
-    def walk(self, desk: Desk, models: Models, model: str, settings: TaskSettings) -> Iterator[dict[Any, Any]]:
+    def walk(
+        self,
+        desk: Desk,
+        models: Models,
+        model: str,
+        settings: TaskSettings,
+        *,
+        besides: Callable[[Run], dict[Any, Any]] = lambda run: {},
+    ) -> Iterator[dict[Any, Any]]:
         """Carry settings out, and say how it goes; the run lies on the desk then.
 
-        To close the generator ends the work within one step.
+        To close the generator ends the work within one step. Every update says all that it means: of those that follow
+        each other quickly, Gradio's page applies some as if they were already the next one, and only the last is sure.
+
+        Args:
+            desk: Of the visitor.
+            models: Of the page.
+            model: What makes it.
+            settings: What is asked for.
+            besides: Updates of other components that belong to the last one.
         """
-        yield self.begin("Waiting for the model …")
+        yield {self.status: markup.status("Waiting for the model …")}
         with models.lent(model) as session:
             run = yield from self._watched(desk, session, settings)
             desk.runs[self.tab], desk.models[self.tab] = run, model
-            yield self.show(run, loaded_as=models.card(model).loaded_as)
+            yield self.show(run, loaded_as=models.card(model).loaded_as) | besides(run)
 
     def show(self, run: Run, *, loaded_as: str, index: int = 0) -> dict[Any, Any]:
         """A run that is there."""
@@ -93,13 +105,8 @@ class Result:
                 match event:
                     case Started(resolved):
                         expected = resolved.length
-                        yield {self.preview: gr.update(visible=True), self.gallery: gr.update(visible=False)}
                     case Frame(jpeg, num_done):
-                        sentence = f"Step {num_done} of {max(num_done, expected)}"
-                        yield {
-                            self.preview: markup.preview(jpeg, alt=f"what is coming, {sentence.lower()}"),
-                            self.status: markup.status(sentence),
-                        }
+                        yield self._coming(jpeg, f"Step {num_done} of {max(num_done, expected)}")
                     case Finished(run):
                         return run
                     case Failed(error):
@@ -109,6 +116,15 @@ class Result:
             job.cancel()
             job.wait()
             desk.jobs.pop(self.tab, None)
+
+    def _coming(self, jpeg: bytes, sentence: str) -> dict[Any, Any]:
+        """A frame of the walk in the place of the images."""
+        shown = markup.preview(jpeg, alt=f"what is coming, {sentence.lower()}")
+        return {
+            self.preview: gr.update(value=shown, visible=True),
+            self.gallery: gr.update(visible=False),
+            self.status: markup.status(sentence),
+        }
 
 
 def captioned(run: Run) -> list[tuple[Any, str]]:

@@ -132,6 +132,13 @@ def test_who_closes_the_walk_ends_it_within_a_step(open_tab, layout_folder):
     assert desk.runs == {}
 
 
+def test_the_last_update_says_everything(open_tab, layout_folder):
+    """Of updates that follow each other quickly, Gradio's page takes some as if they were already the next one."""
+    tab, _ = open_tab(Layout, layout_folder)
+    *_, last = tab.maker.walk(VISITOR, "tiny-layout", {"layout": things("star red 0 0 1 1")})
+    assert last.keys() == {*tab.maker.result.outputs}
+
+
 def test_controls_begin_with_what_the_model_recommends(open_tab, layout_folder):
     tab, _ = open_tab(Layout, layout_folder)
     shown = {name: component.value for name, component in tab.maker.settings.items()}
