@@ -1,6 +1,7 @@
 """One thread, no downloads, the same examples every time: a test that failed once fails again."""
 
 import os
+import shutil
 import signal
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -103,15 +104,18 @@ def tiny_folder(tmp_path_factory, tiny_model):
 
 
 @pytest.fixture(scope="session")
-def save_tiny(tiny_folder, make_tiny_model):
-    """Saves a toy model with another conditioner beside the first stage that it shares; returns the folder."""
+def save_tiny(tmp_path_factory, tiny_folder, make_tiny_model):
+    """Saves a toy model with another conditioner beside a first stage that all of them share; returns the folder."""
     from ldm_lab.checkpoints import reference_to, save_model
 
+    root = tmp_path_factory.mktemp("kinds")
+    shutil.copytree(tiny_folder.with_name("tiny-kl"), root / "tiny-kl")
+
     def save(name, conditioner):
-        model, first_stage = make_tiny_model(conditioner=conditioner), reference_to(tiny_folder.with_name("tiny-kl"))
+        model, first_stage = make_tiny_model(conditioner=conditioner), reference_to(root / "tiny-kl")
         defaults = {"num_steps": 3, "sampler": "ddim"}
-        save_model(tiny_folder.with_name(name), model, first_stage=first_stage, recipe={"seed": 0}, defaults=defaults)
-        return tiny_folder.with_name(name)
+        save_model(root / name, model, first_stage=first_stage, recipe={"seed": 0}, defaults=defaults)
+        return root / name
 
     return save
 
