@@ -19,7 +19,7 @@ WAIT_MS = 300_000  # of a machine that has other things to do
 
 def create(page: Any) -> None:
     """An image of the filled-in example."""
-    page.click("#create-generate")
+    page.click("#create-run")
     page.wait_for_selector("#create-scrubber input")
 
 
@@ -103,7 +103,7 @@ def main(names: list[str]) -> None:
         page = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
         page.set_default_timeout(WAIT_MS)
         page.goto(f"http://127.0.0.1:{port}/", timeout=WAIT_MS)
-        page.wait_for_selector("#create-generate")
+        page.wait_for_selector("#create-run")
         for tab, prepare in TABS.items():
             if names and tab not in names and tab != "Create":
                 continue
