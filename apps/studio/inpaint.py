@@ -52,7 +52,7 @@ class Inpaint:
     def _lay_out_form(self) -> None:
         self.maker.lay_out_models()
         picture, caption = scene(self.maker.card, 0)
-        self.picture = canvas.editor(picture, label="Paint over a part")
+        self.picture = canvas.editor(picture, label="Paint here")
         with gr.Row(elem_classes="tight"):
             self.use_last = gr.Button("Use the last image of Create", size="sm", min_width=140)
             self.use_example = gr.Button("Another example", size="sm", min_width=140)

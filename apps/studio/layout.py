@@ -19,6 +19,7 @@ from ldm_lab.viz import LINE_COLORS
 SHOWN_SIDE = 320
 FONT_SIZE = 13
 MAX_DRAWN = 64
+EDGE_COLOR = "#cbd5e1"
 MAKING = Making(
     tab="layout",
     tasks={LAYOUT: "layout_to_image"},
@@ -62,9 +63,11 @@ class Layout:
         self.maker.lay_out_settings()
 
     def _lay_out_boxes(self, card: Card) -> None:
+        gr.Markdown("Click two corners to add a box.")
         self.canvas = gr.Image(
             drawn(example(card)),
-            label="The boxes; click two corners to add one",
+            label="The boxes",
+            show_label=False,  # it would lie over them
             format="png",
             interactive=False,
             buttons=[],
@@ -119,6 +122,7 @@ def drawn(lines: str, *, corner: tuple[int, int] | None = None) -> Image.Image:
     """
     picture = Image.new("RGB", (SHOWN_SIDE, SHOWN_SIDE), "white")
     draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, SHOWN_SIDE - 1, SHOWN_SIDE - 1), outline=EDGE_COLOR)
     for index, thing in enumerate(filter(None, map(_readable, lines.splitlines()[:MAX_DRAWN]))):
         color = LINE_COLORS[index % len(LINE_COLORS)]
         left, top, right, bottom = (round(side * (SHOWN_SIDE - 1)) for side in thing.box)

@@ -135,9 +135,7 @@ def captioned(run: Run) -> list[tuple[Any, str]]:
 
 
 def _spell(run: Run) -> str:
-    settings = run.settings
+    settings, (width, height) = run.settings, run.images[0].size
     steps = f"{run.outcome.stopped_after} of {settings.length} steps" if run.partial else f"{settings.length} steps"
     stopped = "Stopped; this is what was predicted so far. " if run.partial else ""
-    return (
-        f"{stopped}{steps}, {settings.sampler}, {settings.width} × {settings.height}, {run.outcome.duration_sec:.1f} s"
-    )
+    return f"{stopped}{steps}, {settings.sampler}, {width} × {height}, {run.outcome.duration_sec:.1f} s"

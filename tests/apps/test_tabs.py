@@ -70,7 +70,7 @@ class TestLayout:
     def test_a_line_that_is_being_typed_is_not_drawn(self):
         whole = "star red 0.1 0.1 0.5 0.5"
         assert drawn(f"{whole}\nstar re").tobytes() == drawn(whole).tobytes()
-        assert drawn(whole).getpixel((SHOWN_SIDE - 1, SHOWN_SIDE - 1)) == WHITE
+        assert drawn(whole).getpixel((SHOWN_SIDE - 2, SHOWN_SIDE - 2)) == WHITE
 
     def test_without_a_model_the_tab_says_how_to_train_one(self, make_models):
         with gr.Blocks() as page:

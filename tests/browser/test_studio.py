@@ -43,7 +43,11 @@ class Visit:
         self.page.wait_for_selector("#create-run")
 
     def tab(self, name):
-        self.page.get_by_role("tab", name=name, exact=True).click()
+        tab = self.page.get_by_role("tab", name=name, exact=True)
+        if not tab.is_visible():  # where there is no room for all
+            self.page.get_by_label("More tabs").click()
+            tab = self.page.locator(".overflow-dropdown").get_by_text(name, exact=True)
+        tab.click()
 
     def fill_in(self, prompt, seed=None):
         self.page.locator("#create-prompt textarea").fill(prompt)
