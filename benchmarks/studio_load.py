@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from tests.apps.wire import begin, connected, end, interface, values_of
+from tests.apps.wire import Visitor, begin, call, end, interface, values_of
 
 ENDPOINT = "text_to_image"
 PROMPT = "a red circle"
@@ -41,16 +41,15 @@ def seconds_to_busy(url: str, *, count: int = NUM_POSTS) -> tuple[float, ...]:
 
 def seconds_after_leaving(url: str, *, count: int) -> tuple[float, ...]:
     """Visitors who leave at random steps of a long walk; seconds from each leaving to the next image, of one step."""
-    draw, staying, waits = random.Random(0), connected(url), []
+    parameters, draw, waits = interface(url)[ENDPOINT], random.Random(0), []
     for _ in range(count):
-        leaving = connected(url)
-        leaving.submit(prompt=PROMPT, num_steps=LONG_WALK, api_name=f"/{ENDPOINT}")
+        leaving = Visitor(url)
+        leaving.begin(ENDPOINT, values_of(parameters, prompt=PROMPT, num_steps=LONG_WALK))
         time.sleep(draw.uniform(0.1, 2.0))
         started = time.monotonic()
-        leaving.close()
-        staying.predict(prompt=PROMPT, num_steps=1, api_name=f"/{ENDPOINT}")
+        leaving.leave()
+        call(url, ENDPOINT, values_of(parameters, prompt=PROMPT, num_steps=1))
         waits.append(time.monotonic() - started)
-    staying.close()
     return tuple(waits)
 
 

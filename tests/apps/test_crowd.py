@@ -20,11 +20,13 @@ from PIL import Image
 import ldm_lab as lab
 from apps.studio import Models, Options, serve
 from ldm_lab.tasks.kinds import TEXT
-from tests.apps.wire import begin, connected, end, interface, send, values_of
+from tests.apps.wire import Visitor, begin, call, end, interface, send, values_of
+from tests.stand_ins.slow_model import SlowLoader
 
 pytest.importorskip("gradio_client")
 
 pytestmark = pytest.mark.slow
+LONG_WALK = 200  # steps
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "studio.md"
 
 
@@ -151,24 +153,35 @@ def live_tensors():
     return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
 
 
-def test_visitors_who_leave_in_the_midst_cost_nothing(url, repeats):
-    """A walk of many steps is left at any of them; the next visitor is served, and nothing stays in memory."""
-    count = repeats(quick=4, full=50)
-    waits = []
+@pytest.fixture(scope="module")
+def load():
+    return SlowLoader(step_sec=0.05)
+
+
+@pytest.fixture(scope="module")
+def slow_url(load, make_models, free_port):
+    with serve(make_models(load=load), Options(port=free_port())) as page:
+        yield page.local_url.rstrip("/")
+
+
+def test_visitors_who_leave_in_the_midst_end_their_walk_and_cost_nothing(slow_url, load, repeats):
+    """At any step of a long walk; the next visitor need not wait for its end, and nothing stays in memory."""
+    count, parameters, waits = repeats(quick=4, full=50), interface(slow_url)["text_to_image"], []
     before = memory = None
     for number in range(count + 2):
         if number == 2:  # the first ones warm everything up
             before, memory = live_tensors(), psutil.Process().memory_info().rss
-        leaving = connected(url)
-        leaving.submit(prompt="a star", num_steps=200, api_name="/text_to_image")
-        time.sleep(0.02 * (1 + number % 20))
-        begin = time.monotonic()
-        leaving.close()
-        next_one = connected(url)
-        next_one.predict(prompt="a star", num_steps=1, api_name="/text_to_image")
-        waits.append(time.monotonic() - begin)
-        next_one.close()
-    time.sleep(3)
+        evaluations = load.num_evaluations
+        leaving = Visitor(slow_url)
+        assert leaving.begin("text_to_image", values_of(parameters, prompt="a star", num_steps=LONG_WALK)).status == 200
+        while load.num_evaluations < evaluations + 1 + number % 20:
+            time.sleep(0.01)
+        started = time.monotonic()
+        leaving.leave()
+        next_one = call(slow_url, "text_to_image", values_of(parameters, prompt="a star", num_steps=1))
+        assert next_one[0] == "complete"
+        waits.append(time.monotonic() - started)
+        assert load.num_evaluations - evaluations < LONG_WALK
     left = live_tensors() - before
     measured("cancels", count=count, slowest_next_sec=max(waits[2:]), tensors_left=left, grown_mb=growth_mb(memory))
     assert left < 200  # desks of the last visitors may still hold one run's trajectory each

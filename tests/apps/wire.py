@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import secrets
+import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -47,9 +49,9 @@ def call(url, name, data, headers=None):
     return end(url, name, answer, headers) if answer.status == 200 else (str(answer.status), answer.text)
 
 
-def begin(url, name, data, headers=None):
+def begin(url, name, data, headers=None, **more):
     """Ask an endpoint; the answer says only that the question stands in the line."""
-    return post_json(url, f"/gradio_api/call/{name}", {"data": data}, headers)
+    return post_json(url, f"/gradio_api/call/{name}", {"data": data, **more}, headers)
 
 
 def end(url, name, begun, headers=None):
@@ -57,6 +59,24 @@ def end(url, name, begun, headers=None):
     event = json.loads(begun.text)["event_id"]
     stream = send(url, "GET", f"/gradio_api/call/{name}/{event}", headers=headers).text.strip().splitlines()
     return stream[-2].removeprefix("event: "), stream[-1].removeprefix("data: ")
+
+
+class Visitor:
+    """An open page, as the server sees it: a connection that lasts until the visitor leaves."""
+
+    def __init__(self, url):
+        self.url, self.session = url, secrets.token_hex(8)
+        self._heart = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SEC)
+        self._heart.request("GET", f"/gradio_api/heartbeat/{self.session}")
+        self._heart.getresponse().readline()
+
+    def begin(self, name, data):
+        return begin(self.url, name, data, session_hash=self.session)
+
+    def leave(self):
+        """Close the tab."""
+        self._heart.sock.shutdown(socket.SHUT_RDWR)
+        self._heart.close()
 
 
 def interface(url, headers=None):

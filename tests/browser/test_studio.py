@@ -3,19 +3,19 @@
 import contextlib
 import importlib.util
 import io
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import ldm_lab as lab
 from ldm_lab.cli.checkout import import_from_checkout
+from tests.stand_ins.slow_model import SlowLoader
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WAIT_MS = 300_000  # of tests that would otherwise hang; nothing is measured by it
 STEP_SEC = 0.1
+LONG_WALK = 200  # steps
 # As a page is left, Gradio aborts its own streams and writes that on the console of the page that goes.
 CUT_BY_LEAVING = ("AbortError:", "Unexpected error Connection errored out.")
 
@@ -86,20 +86,18 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def models(browser, tiny_folder, layout_folder, upscaling_folder):
+def load():
+    return SlowLoader(step_sec=STEP_SEC)
+
+
+@pytest.fixture(scope="module")
+def models(browser, load, tiny_folder, layout_folder, upscaling_folder):
     """A model for every tab."""
     if importlib.util.find_spec("gradio") is None:
         pytest.skip("needs gradio")
     studio = import_from_checkout("apps.studio", what="the studio")
     folders = [tiny_folder, tiny_folder.with_name("tiny-kl"), layout_folder, upscaling_folder]
-    return studio.Models(folders, shipped=False, capacity=3, load=_slow)
-
-
-def _slow(folder, device):
-    """A toy model that takes its time, as real ones do: its walks would be over before anybody could press Stop."""
-    pipeline = lab.load(folder, device=device)
-    pipeline.model.unet.conv_in.register_forward_pre_hook(lambda *_: time.sleep(STEP_SEC))
-    return pipeline
+    return studio.Models(folders, shipped=False, capacity=3, load=load)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +155,7 @@ def test_an_image_appears_and_its_steps_can_be_scrubbed_without_asking_anybody(v
 
 def test_stop_keeps_what_there_is(visit):
     someone = visit()
-    someone.steps(200)
+    someone.steps(LONG_WALK)
     someone.page.click("#create-run")
     someone.page.wait_for_selector("#create-preview img")
     someone.page.click("#create-stop")
@@ -168,12 +166,23 @@ def test_stop_keeps_what_there_is(visit):
 
 def test_after_a_refresh_in_the_midst_the_page_works(visit):
     someone = visit()
-    someone.steps(200)
+    someone.steps(LONG_WALK)
     someone.page.click("#create-run")
     someone.page.wait_for_selector("#create-preview img")
     someone.refresh()
     assert someone.page.locator("#create-gallery img").count() == 0
     someone.generate()
+
+
+def test_a_tab_that_is_closed_ends_its_walk(visit, load):
+    someone = visit()
+    someone.steps(LONG_WALK)
+    before = load.num_evaluations
+    someone.page.click("#create-run")
+    someone.page.wait_for_selector("#create-preview img")
+    someone.page.close()
+    visit().generate()
+    assert load.num_evaluations - before < LONG_WALK
 
 
 def test_two_visitors_do_not_see_each_other(visit):
