@@ -279,11 +279,14 @@ def test_two_clicks_place_a_box_and_the_layout_is_drawn(visit):
     someone = visit()
     someone.tab("Layout")
     image = someone.page.locator("#layout-canvas img")
+    image.evaluate("node => node.decode()")  # until it is loaded it has no size
     box = image.bounding_box()
     lines = someone.page.locator("#layout-lines textarea")
     for x, y in ((0.5, 0.25), (0.75, 0.5)):
+        before = image.evaluate("node => node.src")
         image.click(position={"x": x * box["width"], "y": y * box["height"]})
-        someone.page.wait_for_timeout(500)
+        drawn_anew = "before => document.querySelector('#layout-canvas img').src !== before"  # a corner, then the box
+        someone.page.wait_for_function(drawn_anew, arg=before)
     someone.page.wait_for_function("document.querySelector('#layout-lines textarea').value.split('\\n').length === 3")
     *names, left, top, right, bottom = lines.input_value().splitlines()[-1].split()
     assert names == ["circle", "red"]
