@@ -1,4 +1,4 @@
-"""AdamW, its learning rate over time, and the check that nothing infinite reaches a weight."""
+"""The optimiser, its learning rate over time, and the check that nothing infinite reaches a weight."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,18 +10,19 @@ from torch.nn.utils import get_total_norm
 
 from ldm_lab.core.errors import TrainingError
 from ldm_lab.training.config import TrainingConfig
+from ldm_lab.training.muon import Muon, split_parameters
 
 
 def build_optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) over all parameters that want gradients."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(
-        parameters,
-        lr=config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        fused=config.precision != "fp16",  # the fused kernel would skip steps of the loss scaler without telling
-    )
+    """AdamW (Loshchilov & Hutter 2019) or ``Muon`` over all parameters that want gradients."""
+    settings = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
+    # the fused kernel would skip steps of the loss scaler without telling
+    settings["fused"] = config.precision != "fp16"
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], **settings)
+    matrices, others = split_parameters(module)
+    groups = [{"params": matrices, "orthogonal": True}, {"params": others, "orthogonal": False}]
+    return Muon([group for group in groups if group["params"]], **settings)
 
 
 def effective_learning_rate(config: TrainingConfig, *, num_processes: int) -> float:

@@ -20,8 +20,7 @@ from ldm_lab.core.io import MANIFEST, atomic_folder, read_json, verify_manifest,
 from ldm_lab.core.runtime import num_threads, versions
 from ldm_lab.training.ema import ExponentialAverage
 
-_SHAPED_LIKE_PARAMETER = ("exp_avg", "exp_avg_sq")
-_OPTIMISER_KEYS = ("step", *_SHAPED_LIKE_PARAMETER)
+_COUNTER = "step"  # what else the optimiser keeps of a parameter has its shape
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def set_aside(path: Path) -> None:
 def _moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimiser.state_dict()["state"]
     return {
-        f"{index}.{key}": torch.as_tensor(values[key]) for index, values in state.items() for key in _OPTIMISER_KEYS
+        f"{index}.{key}": torch.as_tensor(value) for index, values in state.items() for key, value in values.items()
     }
 
 
@@ -107,7 +106,7 @@ def _restore_moments(optimiser: torch.optim.Optimizer, moments: dict[str, Tensor
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in moments.items():
         index, key = name.split(".")
-        like = parameters[int(index)] if key in _SHAPED_LIKE_PARAMETER else tensor
+        like = tensor if key == _COUNTER else parameters[int(index)]
         state.setdefault(int(index), {})[key] = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 

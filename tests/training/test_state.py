@@ -9,15 +9,18 @@ from torch import nn
 
 from ldm_lab.core.errors import CheckpointError, TrainingError
 from ldm_lab.core.io import remove_leftovers
+from ldm_lab.training.config import TrainingConfig
 from ldm_lab.training.ema import ExponentialAverage
+from ldm_lab.training.optimiser import build_optimiser
 from ldm_lab.training.state import TrainingState, list_checkpoints, newest_intact, set_aside
 
 
-def make_state(seed=0, *, num_steps=3):
-    """A convolution in channels-last layout, as training has it, after a few steps."""
+def make_state(seed=0, *, num_steps=3, optimiser="adamw"):
+    """Convolutions in channels-last layout, as training has it, after a few steps."""
     torch.manual_seed(seed)
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-2, fused=True)
+    module = nn.Sequential(nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), nn.Conv2d(32, 32, 3))
+    module.to(memory_format=torch.channels_last)
+    optimiser = build_optimiser(module, TrainingConfig(learning_rate=1e-2, optimiser=optimiser))
     state = TrainingState(module, ExponentialAverage(module, decay=0.9), optimiser, None)
     for step in range(num_steps):
         do_step(state, step)
@@ -41,9 +44,10 @@ def numbers(state):
     return [*state.module.state_dict().values(), *state.average.average.values(), *moments]
 
 
-def test_loading_restores_everything_and_the_next_steps_are_the_same(tmp_path):
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_loading_restores_everything_and_the_next_steps_are_the_same(tmp_path, optimiser):
     """Moments have to come back in the parameters' channels-last layout: the fused kernel reads them as raw memory."""
-    state, other = make_state(), make_state(seed=1, num_steps=1)
+    state, other = make_state(optimiser=optimiser), make_state(seed=1, num_steps=1, optimiser=optimiser)
     save(state, tmp_path, 3)
     other.load(tmp_path / "step-00000003")
     assert other.average.num_updates == 3
