@@ -1,6 +1,7 @@
 """Stage 1: an autoencoder that later models share."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.bottlenecks import VQConfig
 from ldm_lab.autoencoders.config import AutoencoderConfig
+from ldm_lab.autoencoders.linear_preview import fit_linear_preview
 from ldm_lab.autoencoders.objective import AutoencoderObjective, AutoencoderObjectiveConfig
 from ldm_lab.checkpoints import load_autoencoder, read_checkpoint, save_autoencoder
 from ldm_lab.core.config import check, setting, to_dict
@@ -29,7 +31,7 @@ from ldm_lab.training.start import copy_weights, portable
 
 HEALTH_PIXELS, HEALTH_IMAGES = 64 * 64**2, 64  # figures are measured on 64 small images, or on fewer large ones
 SHEET_IMAGES = 8
-SCALE_BATCHES, SCALE_BATCH = 64, 16
+SCALE_BATCHES, PREVIEW_BATCHES, BATCH = 64, 4, 16  # of whole images
 CODEBOOK_IMAGES = 64
 
 
@@ -126,8 +128,9 @@ class AutoencoderStage:
         return grid([*to_pil(x), *to_pil(self.averaged(x))], columns=len(x))
 
     def export(self, folder: Path, *, provenance: dict[str, Any]) -> None:
-        """Write the autoencoder, with the latents' scale."""
+        """Write the autoencoder, with the latents' scale and what they look like."""
         exported = copy.copy(self.averaged)  # same weights, a config of its own
+        exported.linear_preview = fit_linear_preview(self.averaged, self._whole_images(PREVIEW_BATCHES))
         if self.recipe.trained == "all":
             exported.config = replace(self.averaged.config, scale_factor=self._scale())
         recipe = to_dict(portable(self.recipe)) | {"provenance": provenance}
@@ -135,15 +138,13 @@ class AutoencoderStage:
 
     def _scale(self) -> float:
         """The latents' scale, over many batches of whole images."""
-        draws = range(self._num_scale_batches)
-        batches = (self.source.images(self._indices(draw, SCALE_BATCH)).to(self._device) for draw in draws)
-        return measure_scale(self.averaged, batches)
+        return measure_scale(self.averaged, self._whole_images(SCALE_BATCHES))
 
-    @property
-    def _num_scale_batches(self) -> int:
-        """Of a small data set as many as hold every image once."""
-        whole = SCALE_BATCHES if self.length is None else -(-self.length // SCALE_BATCH)
-        return min(SCALE_BATCHES, whole)
+    def _whole_images(self, num_batches: int) -> Iterator[Tensor]:
+        """The first batches; of a small data set as many as hold every image once."""
+        there = num_batches if self.length is None else -(-self.length // BATCH)
+        for draw in range(min(num_batches, there)):
+            yield self.source.images(self._indices(draw, BATCH)).to(self._device)
 
     def _indices(self, draw: int, size: int) -> list[int]:
         return stream_indices(draw * size, size, length=self.length, seed=self.recipe.training.seed)

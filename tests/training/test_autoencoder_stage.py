@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ldm_lab.autoencoders.bottlenecks import VQConfig
+from ldm_lab.autoencoders.linear_preview import fit_linear_preview
 from ldm_lab.checkpoints import load_autoencoder, read_checkpoint
 from ldm_lab.core.errors import CheckpointMismatchError, ConfigError, ShapeError
 from ldm_lab.data.shape_scenes import ShapeScenes
@@ -68,6 +69,15 @@ def test_exported_latents_have_unit_variance_and_the_stage_is_left_alone(autoenc
         z = exported.config.scale_factor * posterior.sample(torch.Generator().manual_seed(0))
     assert z.std().item() == pytest.approx(1.0, rel=0.02)
     assert read_checkpoint(tmp_path / "model").content["recipe"]["provenance"] == {"steps": 4}
+
+
+def test_a_preview_of_the_data_s_own_pictures_is_stored(autoencoder_recipe, tmp_path):
+    stage = AutoencoderStage(autoencoder_recipe)
+    stage.export(tmp_path / "model", provenance={})
+    exported = load_autoencoder(tmp_path / "model")
+    assert stage.averaged.linear_preview is None, "the stage trains on"
+    fitted = fit_linear_preview(stage.averaged, [stage.source.images(range(64))])
+    torch.testing.assert_close(exported.linear_preview.weight, fitted.weight, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(("length", "num_batches"), [(20, 2), (32, 2), (33, 3), (10_000, 4), (None, 4)])
