@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ldm_lab.conditioning import LayoutTransformer, LayoutTransformerConfig
+from ldm_lab.conditioning.layout_transformer import place_waves
 from ldm_lab.core.config import from_dict, to_dict
 from ldm_lab.core.errors import ConfigError, RequestError
 from ldm_lab.core.layout import LayoutObject
@@ -106,6 +107,24 @@ def test_layouts_do_not_see_each_other():
     layouts = [(STAR, CIRCLE), (CIRCLE,), ()]
     alone = torch.cat([model.encode([layout]).context for layout in layouts])
     torch.testing.assert_close(model.encode(layouts).context, alone, rtol=0, atol=1e-12)
+
+
+def test_places_begin_alike_where_they_are_near():
+    grid, width = 9, 32
+    waves = place_waves(grid, width)
+    torch.testing.assert_close(waves.square().mean(1), torch.ones(grid**2))
+    alike = (
+        (waves @ waves.T / width).unflatten(0, (grid, grid)).unflatten(2, (grid, grid))
+    )  # (row, column, row, column)
+    here = alike[4, 4]
+    assert here[4, 4] == here.max()
+    for near, far in (((4, 5), (4, 8)), ((5, 4), (8, 4)), ((4, 5), (5, 5))):
+        assert here[near] > here[far]
+    torch.testing.assert_close(here, here.T)  # rows and columns are told apart, and treated alike
+    config = LayoutTransformerConfig(vocabularies=(SHAPES, COLORS), grid=grid, max_objects=3, **SIZES)
+    table = LayoutTransformer(config).token_embedding.weight.detach()
+    torch.testing.assert_close(table[5 : 5 + grid**2], place_waves(grid, SIZES["width"]))
+    assert len(table.unique(dim=0)) == config.vocab_size
 
 
 def test_papers_layout_encoder_has_the_papers_size():
