@@ -76,15 +76,17 @@ def writing(folder: str | Path, *, kind: Kind, content: Mapping[str, Any], repla
 def rewrite_config(checkpoint: Checkpoint, content: Mapping[str, Any]) -> None:
     """Give a folder another config; all its other files stay, and so does what its manifest says about them.
 
+    A file that the manifest does not name, such as a model card, may still be edited afterwards.
+
     Raises:
         CheckpointError: If the folder cannot be written. Then it is as it was.
     """
-    about = read_json(checkpoint.folder / MANIFEST)["about"]
+    manifest = read_json(checkpoint.folder / MANIFEST)
     with atomic_folder(checkpoint.folder, replace=True) as temporary:
         shutil.copytree(checkpoint.folder, temporary, dirs_exist_ok=True)
         (temporary / MANIFEST).unlink()
         write_json(temporary / CONFIG, content)
-        write_manifest(temporary, about=about)
+        write_manifest(temporary, names=manifest["files"], about=manifest["about"])
 
 
 def read_checkpoint(folder: str | Path, *, kind: Kind | None = None) -> Checkpoint:

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -87,19 +87,21 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: str | Path, *, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Record size and SHA-256 of every file below ``folder`` in its ``manifest.json``; write it last.
+def write_manifest(
+    folder: str | Path, *, names: Iterable[str] | None = None, about: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Record size and SHA-256 of the files below ``folder`` in its ``manifest.json``; write it last.
 
     Args:
         folder: A finished folder, usually the one that ``atomic_folder`` yields.
+        names: Of these files alone, such as ``"model.safetensors"``; None takes every one.
         about: JSON values to keep beside the digests, such as versions.
     """
     folder = Path(folder)
-    files = {
-        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file != folder / MANIFEST
-    }
+    if names is None:
+        below = (file for file in folder.rglob("*") if file.is_file() and file != folder / MANIFEST)
+        names = (file.relative_to(folder).as_posix() for file in below)
+    files = {name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in sorted(names)}
     content = {"about": dict(about or {}), "files": files}
     manifest = content | {"digest": _digest(content)}
     write_json(folder / MANIFEST, manifest)

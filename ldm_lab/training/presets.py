@@ -26,23 +26,7 @@ from ldm_lab.unet.config import UNetConfig
 
 
 def shapes_kl_f4() -> AutoencoderRecipe:
-    """The first stage of the built-in world: 64 px → 16×16×4, with latents that bear what a diffusion model gets wrong.
-
-    With noise of half their spread, outlines are still right; as they come from plain training, a third of that noise
-    destroys every other one, and a text model needs twenty times as many steps to draw them (docs/training.md,
-    "Latents that bear noise"). Pixels of the half-sized latent count too, which keeps its channels like small pictures.
-    """
-    recipe = _plain_kl_f4()
-    return replace(
-        recipe,
-        data=DataConfig(crop=48),
-        objective=replace(recipe.objective, latent_noise=0.7, half_size_weight=0.5, regularisation_weight=4e-3),
-        training=replace(recipe.training, optimiser="muon", num_steps=2000, warmup_steps=50, ema_decay=0.998),
-    )
-
-
-def _plain_kl_f4() -> AutoencoderRecipe:
-    """Trained for faithful pixels, without a discriminator.
+    """The first stage of the built-in world: 64 px → 16×16×4, trained for faithful pixels, without a discriminator.
 
     Plain scenes have no texture that a discriminator could sharpen, and LPIPS needs a file that is not shipped.
     Windows of 32 px with something in them teach as much as whole scenes at a quarter of the cost.
@@ -89,7 +73,7 @@ def shapes_kl_f8() -> AutoencoderRecipe:
 
 def shapes_vq_f4() -> AutoencoderRecipe:
     """64 px → 16×16 codes out of 256."""
-    return _with_codebook(_plain_kl_f4(), num_codes=256)
+    return _with_codebook(shapes_kl_f4(), num_codes=256)
 
 
 def shapes_vq_f8() -> AutoencoderRecipe:
@@ -98,7 +82,7 @@ def shapes_vq_f8() -> AutoencoderRecipe:
 
 
 def _like_kl_f4(*, channel_mult: tuple[int, ...]) -> AutoencoderRecipe:
-    recipe = _plain_kl_f4()
+    recipe = shapes_kl_f4()
     return replace(recipe, autoencoder=replace(recipe.autoencoder, channel_mult=channel_mult))
 
 
@@ -121,7 +105,8 @@ def shapes_text() -> DiffusionRecipe:
     encoder that is told to which object each name refers; only captions that mention a place can teach it, so there are
     more of them than chance would give. For shapes and for which of two things is red, a UNet whose features are asked
     what is drawn where: without it, no outline was right after 300,000 images; with it, a fifth after 64,000 more.
-    Outlines take longest: hence the second block a level, and a first stage whose latents bear noise.
+    Words are heard above t = 500. Outlines are drawn below, which takes longest: hence the shift, and the second block
+    a level.
     """
     text = TextTransformerConfig(
         vocab_size=1000, max_tokens=28, width=128, depth=3, num_heads=4, head_channels=32, pooled=True
@@ -133,6 +118,7 @@ def shapes_text() -> DiffusionRecipe:
         data=DataConfig(complete_captions=0.7),
         unet=replace(recipe.unet, num_res_blocks=2),
         grounding_weight=0.2,
+        timestep_shift=0.6,
         training=training,
     )
 
@@ -234,7 +220,7 @@ def emoji_kl_f4() -> AutoencoderRecipe:
     Widths are multiples of 32, which a processor with AMX multiplies at once in bf16: a step takes a third of the time
     that it takes in fp32. Without such instructions, and without a GPU, ``precision="fp32"`` is faster.
     """
-    recipe = _plain_kl_f4()
+    recipe = shapes_kl_f4()
     return replace(
         recipe,
         data=DataConfig(world="emoji", crop=32),

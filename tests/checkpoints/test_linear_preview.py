@@ -41,6 +41,17 @@ def test_it_is_stored_and_loaded_and_nothing_else_changes(folder, tiny_folder):
     assert verify_manifest(folder)["about"] == json.loads(before["manifest.json"])["about"]
 
 
+def test_a_card_may_still_be_edited_afterwards(folder):
+    card = folder / "README.md"
+    card.write_text("a card")
+    store_linear_preview(folder, BATCHES)
+    card.write_text("another card")
+    assert load_autoencoder(folder).linear_preview is not None
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(CheckpointCorruptError, match=r"config\.json"):
+        load_autoencoder(folder)
+
+
 def test_an_autoencoder_that_has_one_is_saved_with_it(folder, tmp_path):
     store_linear_preview(folder, BATCHES)
     autoencoder = load_autoencoder(folder)
