@@ -64,8 +64,11 @@ class Visit:
     def steps(self, count):
         self.page.get_by_text("How the image is made").click()
         field = self.page.get_by_label("number input for Steps").first
-        field.fill(str(count))
-        field.press("Tab")
+        slider = self.page.get_by_label("range slider for Steps").first
+        while slider.input_value() != str(count):  # a page that is still being put together does not hear it
+            field.fill(str(count))
+            field.press("Tab")
+            self.page.wait_for_timeout(200)
 
     def _hear(self, message):
         if message.type == "error":  # warnings come of WebGL in software, and of what Gradio's canvas calls old names

@@ -10,6 +10,7 @@ from ldm_lab.training import autoencoder_stage
 from ldm_lab.training.autoencoder_stage import AutoencoderRecipe
 from ldm_lab.training.config import TrainingConfig
 from ldm_lab.training.history import History
+from ldm_lab.training.presets import DIFFUSION
 from ldm_lab.training.state import list_checkpoints
 from ldm_lab.widgets import TrainingPanel
 
@@ -126,9 +127,10 @@ def test_closing_ends_the_run_with_a_checkpoint(session, tmp_path):
 def test_another_preset_brings_its_settings_and_folder(session):
     with TrainingPanel(session) as panel:
         assert panel.folder.value == "runs/autoencoder-shapes-kl-f4"
+        before = panel.form.read().num_steps
         panel.preset.value = "shapes-class"
         assert panel.folder.value == "runs/diffusion-shapes-class"
-        assert panel.form.read().batch_size == 64
+        assert panel.form.read().num_steps == DIFFUSION["shapes-class"]().training.num_steps != before
         assert "list(stage.prepare('runs/diffusion-shapes-class/latents'))" in panel.code()
 
 
