@@ -2,11 +2,17 @@
 
 import http.client
 import json
+import os
 import secrets
 import socket
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
+SECRET = "canary-of-the-test"
+HOMES = (f"{os.path.expanduser('~root')}/", "/home/")
+LEAKS = ("Traceback", 'File "', "site-packages", str(Path(__file__).parents[2]), sys.prefix, *HOMES, SECRET)
 TIMEOUT_SEC = 600  # of requests that would otherwise hang; nothing is measured by it
 
 
@@ -19,6 +25,11 @@ class Answer:
     @property
     def text(self):
         return self.content.decode("utf-8", "replace")
+
+
+def leaked(text):
+    """What of the machine or of the program's inside a text gives away."""
+    return [leak for leak in LEAKS if leak in text]
 
 
 def send(url, method, path, body=None, headers=None):
