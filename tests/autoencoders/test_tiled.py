@@ -59,7 +59,7 @@ def test_overlap_makes_seams_softer(local):
 
 @torch.no_grad()
 def test_scenes_decoded_by_the_shipped_first_stage_keep_the_stated_tolerance():
-    """Scenes twice as large as those trained on; tiles change little, and are as near to the scenes as the whole is."""
+    """Scenes twice as large as those trained on; tiles change little, and on the whole nothing for the worse."""
     from ldm_lab.checkpoints import load_autoencoder, locate_first_stage
     from ldm_lab.data.shape_scenes import ShapeScenes
 
@@ -71,6 +71,7 @@ def test_scenes_decoded_by_the_shipped_first_stage_keep_the_stated_tolerance():
     assert change.mean((1, 2, 3)).max() < 0.6
     assert change.max() < 30
     tiled_error, whole_error = ((made.clamp(-1, 1) - x).square().mean((1, 2, 3)) for made in (tiled, whole))
+    assert tiled_error.mean() < whole_error.mean()
     assert (tiled_error < 1.1 * whole_error).all()
 
 
