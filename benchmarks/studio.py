@@ -8,11 +8,9 @@ A time begins with the hand, a press or a request, and ends when the page or the
 import contextlib
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from benchmarks.panel_report import Figure
 from benchmarks.studio_load import LONG_WALK, NUM_POSTS, growth_mb, seconds_after_leaving, seconds_to_busy
 from ldm_lab.evaluation.report import Table, circumstances, render, write_report
 from tests.browser.jupyter import chromium, find_chromium
+from tests.serving import free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 START_SEC = 600.0
@@ -65,15 +64,13 @@ class StudioReport:
 @contextlib.contextmanager
 def served(folders: Sequence[Path] = ()) -> Iterator[tuple[str, int]]:
     """``ldm-lab studio`` in a process of its own on a free port; yields its address and the number of the process."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    port = free_port()
     words = ["studio", *map(str, folders), "--port", str(port)]
     command = [sys.executable, "-c", "from ldm_lab.cli import main; raise SystemExit(main())", *words]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for(url, server)
+        wait_for(url, server, patience_sec=START_SEC)
         yield url, server.pid
     finally:
         server.terminate()
@@ -186,18 +183,6 @@ def _stop(page: Any) -> float:
 
 def _seconds(title: str, samples: Sequence[float], *, limit: float | None = None, words: str = "") -> Figure:
     return Figure(title=title, samples=tuple(samples), unit="s", digits=2, limit=limit, words=words)
-
-
-def _wait_for(url: str, server: subprocess.Popen) -> None:
-    end = time.monotonic() + START_SEC
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            raise RuntimeError(f"the studio ended with code {server.returncode} before it answered")
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"the studio did not answer within {START_SEC:.0f} s")
 
 
 if __name__ == "__main__":

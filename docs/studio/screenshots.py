@@ -3,7 +3,6 @@
 They are taken of the shipped models in the machine's own Chromium, without a network, and lie beside this file.
 """
 
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from apps.studio import Models, Options, serve
 from tests.browser.jupyter import chromium
+from tests.serving import free_port
 
 HERE = Path(__file__).parent
 WIDTHS = (1280, 390)
@@ -96,9 +96,7 @@ def take(page: Any, tab: str) -> None:
 
 def main(names: list[str]) -> None:
     """Take those that are named, or all; Create comes first, because others use its image."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    port = free_port()
     with serve(Models(), Options(port=port)), chromium() as browser:
         page = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
         page.set_default_timeout(WAIT_MS)

@@ -1,11 +1,11 @@
 """The page on a server of its own, with a toy model; and how often the long tests repeat what they do."""
 
 import os
-import socket
 
 import pytest
 
 from ldm_lab.cli.checkout import import_from_checkout
+from tests import serving
 
 gradio = pytest.importorskip("gradio", reason="the studio needs Gradio: pip install -e '.[app,metrics,text]'")
 studio = import_from_checkout("apps.studio", what="the studio")
@@ -24,12 +24,7 @@ def repeats():
 
 @pytest.fixture(scope="session")
 def free_port():
-    def find() -> int:
-        with socket.socket() as place:
-            place.bind(("127.0.0.1", 0))
-            return place.getsockname()[1]
-
-    return find
+    return serving.free_port
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,16 @@
 """``ldm-lab studio`` as it is typed: a process with the shipped models, which leaves nothing behind."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from ldm_lab.checkpoints import shipped_models
 from tests.apps.wire import send, upload
+from tests.serving import wait_for
 
 PATIENCE_SEC = 600
 ROOT = Path(__file__).parents[2]
@@ -25,7 +24,8 @@ def test_the_command_opens_the_page_with_the_shipped_models_and_ends_in_good_ord
     process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert f"http://127.0.0.1:{port} on " in process.stdout.readline()
-        config = _wait_for(f"http://127.0.0.1:{port}", process)
+        wait_for(f"http://127.0.0.1:{port}/config", process, patience_sec=PATIENCE_SEC)
+        config = send(f"http://127.0.0.1:{port}", "GET", "/config").text
         assert all(name in config for name in shipped_models())
         assert isinstance(upload(f"http://127.0.0.1:{port}", b"a file"), str)
         assert [*tmp_path.glob("ldm_lab-studio-*/files/*/*")]
@@ -34,12 +34,3 @@ def test_the_command_opens_the_page_with_the_shipped_models_and_ends_in_good_ord
         assert [path for path in tmp_path.rglob("*") if path.is_file() or "ldm_lab" in path.name] == []
     finally:
         process.kill()
-
-
-def _wait_for(url, process):
-    end = time.monotonic() + PATIENCE_SEC
-    while process.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            return send(url, "GET", "/config").text
-        time.sleep(0.2)
-    raise AssertionError("the studio does not answer")

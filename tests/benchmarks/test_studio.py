@@ -3,12 +3,12 @@ tests/browser.
 """
 
 import os
-import socket
 
 import pytest
 
 from ldm_lab.cli.checkout import import_from_checkout
 from ldm_lab.evaluation.report import circumstances, render
+from tests.serving import free_port
 
 pytest.importorskip("gradio", reason="the studio needs Gradio: pip install -e '.[app,metrics,text]'")
 pytest.importorskip("playwright", reason="the page is timed in a browser: pip install playwright")
@@ -19,10 +19,7 @@ studio = import_from_checkout("apps.studio", what="the studio")
 
 @pytest.fixture(scope="module")
 def url(tiny_folder):
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
-    with studio.serve(studio.Models([tiny_folder], shipped=False), studio.Options(port=port)) as page:
+    with studio.serve(studio.Models([tiny_folder], shipped=False), studio.Options(port=free_port())) as page:
         yield page.local_url.rstrip("/")
 
 

@@ -9,17 +9,17 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import nbformat
+
+from tests.serving import free_port, wait_for
 
 START_SEC = 300.0
 RUN_MSEC = 300_000  # of tests that would otherwise hang; nothing is measured by it
@@ -46,7 +46,7 @@ def find_chromium() -> str | None:
 @contextlib.contextmanager
 def jupyter_lab(folder: Path) -> Iterator[str]:
     """Start JupyterLab on a free port of this machine alone, with nobody's settings; yields its address."""
-    port = _free_port()
+    port = free_port()
     config = folder / ".jupyter"
     _ask_for_no_news(config / "jupyterlab_settings_dir")
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
@@ -65,7 +65,8 @@ def jupyter_lab(folder: Path) -> Iterator[str]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for(url, server, folder / "jupyter.log")
+        said = folder / "jupyter.log"
+        wait_for(f"{url}/api", server, patience_sec=START_SEC, last_words=lambda: said.read_text()[-2000:])
         yield url
     finally:
         server.terminate()
@@ -218,21 +219,3 @@ def _ask_for_no_news(settings: Path) -> None:
     path = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"fetchNews": "false"}')
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + START_SEC
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            raise RuntimeError(f"JupyterLab ended: {log.read_text()[-2000:]}")
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{url}/api", timeout=5).close()
-            return
-        time.sleep(0.2)
-    raise TimeoutError(f"JupyterLab did not answer within {START_SEC} s: {log.read_text()[-2000:]}")

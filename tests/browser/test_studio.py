@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ldm_lab.cli.checkout import import_from_checkout
+from tests.serving import free_port
 from tests.stand_ins.slow_model import SlowLoader
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -106,7 +107,7 @@ def models(browser, load, tiny_folder, layout_folder, upscaling_folder):
 @pytest.fixture(scope="module")
 def studio_url(models):
     studio = import_from_checkout("apps.studio", what="the studio")
-    with studio.serve(models, studio.Options(port=_free_port())) as page:
+    with studio.serve(models, studio.Options(port=free_port())) as page:
         yield page.local_url.rstrip("/")
 
 
@@ -131,14 +132,6 @@ def visit(browser, context, studio_url):
         visits = []
         yield open
         assert [problem for visit in visits for problem in visit.problems] == []
-
-
-def _free_port():
-    import socket
-
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return place.getsockname()[1]
 
 
 def test_an_image_appears_and_its_steps_can_be_scrubbed_without_asking_anybody(visit):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +14,7 @@ from ldm_lab.autoencoders.bottlenecks import VQConfig
 from ldm_lab.autoencoders.objective import AutoencoderObjectiveConfig
 from ldm_lab.checkpoints import read_tensors
 from ldm_lab.core.config import to_dict
+from tests.serving import free_port
 
 from .conftest import Runner
 
@@ -36,9 +36,7 @@ steps.close()
 
 def train_in_two_processes(recipe, folder, *, count=1000):
     """Start both, wait for both; each does at most ``count`` steps."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = [sys.executable, "-c", TRAIN, json.dumps(to_dict(recipe)), str(folder), str(count)]
     common = os.environ | {
         "MASTER_ADDR": "127.0.0.1",
