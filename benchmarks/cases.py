@@ -101,7 +101,7 @@ def text_to_image(subject: Subject) -> Case:
 def train_first_stage(subject: Subject) -> Case:
     """Forward, backward, clipping, AdamW and EMA of stage 1."""
     recipe = shapes_kl_f4()
-    config = replace(recipe.training, optimiser="adamw")  # the peer knows no other
+    config = recipe.training
     source = ShapeScenes(size=recipe.data.crop or recipe.data.size)
     x = source.images(range(config.batch_size))
     stage1 = AutoencoderObjectiveConfig(
@@ -127,7 +127,7 @@ def train_first_stage(subject: Subject) -> Case:
 def train_diffusion(subject: Subject) -> Case:
     """Forward, backward, clipping, AdamW and EMA of stage 2, text encoder included, on latents that are ready."""
     recipe, model = shapes_text(), subject.pipeline.model
-    config = replace(recipe.training, optimiser="adamw")
+    config = replace(recipe.training, optimiser="adamw")  # the peer knows no other
     networks = Networks(copy.deepcopy(model.unet), copy.deepcopy(model.conditioner))
     stage2 = ObjectiveConfig(prediction=model.prediction, min_snr_gamma=recipe.objective.min_snr_gamma)
     objective = DiffusionObjective(networks, model.schedule, stage2)

@@ -68,8 +68,8 @@ class LayoutTransformer(TokenTransformer):
     a row of its own in the table, where the reference lets class k and place k share row k of its 8192; and the last
     two of its 92 tokens, which say where a training image was cropped, do not exist.
 
-    The places begin as waves over the image, so that near ones are alike; the reference draws every row by itself, and
-    then a corner means nothing before it was seen often: after 77,000 scenes no box was heard.
+    The places begin as waves over the image, so that near ones are alike from the start; the reference draws every row
+    by itself, and a corner means nothing before that very corner was seen.
     """
 
     null: Layout = ()

@@ -1,7 +1,7 @@
 """Muon: momentum made orthogonal for the matrices within a network, AdamW for everything else."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -79,17 +79,12 @@ def split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Par
     To the others belong vectors, embeddings, and what leads from or to a few channels, such as the first and the last
     convolution: their rows are not directions to be treated alike.
     """
-    matrices, others = [], []
-    for parameter, is_embedding in _trained(module):
-        is_matrix = parameter.ndim >= 2 and min(_matrix_shape(parameter)) >= _SMALLEST_SIDE and not is_embedding
-        (matrices if is_matrix else others).append(parameter)
-    return matrices, others
-
-
-def _trained(module: nn.Module) -> Iterator[tuple[nn.Parameter, bool]]:
-    """Each parameter once, and whether it is a table of embeddings."""
     embeddings = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
-    return ((p, id(p) in embeddings) for p in module.parameters() if p.requires_grad)
+    matrices, others = [], []
+    for parameter in filter(lambda p: p.requires_grad, module.parameters()):
+        is_wide = parameter.ndim >= 2 and min(_matrix_shape(parameter)) >= _SMALLEST_SIDE
+        (matrices if is_wide and id(parameter) not in embeddings else others).append(parameter)
+    return matrices, others
 
 
 def _matrix_shape(parameter: Tensor) -> tuple[int, int]:

@@ -15,9 +15,12 @@ from ldm_lab.training.muon import Muon, split_parameters
 
 def build_optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) or ``Muon`` over all parameters that want gradients."""
-    settings = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
-    # the fused kernel would skip steps of the loss scaler without telling
-    settings["fused"] = config.precision != "fp16"
+    settings: dict[str, Any] = {
+        "lr": config.learning_rate,
+        "betas": config.betas,
+        "weight_decay": config.weight_decay,
+        "fused": config.precision != "fp16",  # the fused kernel would skip steps of the loss scaler without telling
+    }
     if config.optimiser == "adamw":
         return torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], **settings)
     matrices, others = split_parameters(module)
