@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 DEVICE_VARIABLE = "LDM_LAB_DEVICE"
+BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")  # as torch names them on x86 and ARM
 PACKAGES = ("torch", "torchvision", "diffusers", "accelerate", "safetensors", "tokenizers", "numpy", "pillow")
 
 
@@ -55,6 +56,13 @@ def describe_device(device: "torch.device") -> str:
     if device.type == "mps":
         return f"Apple GPU, {platform.machine()}"
     return f"CPU, {num_threads()} thread(s), {torch.backends.cpu.get_cpu_capability()}"
+
+
+def multiplies_bf16(device: "torch.device") -> bool:
+    """Whether bf16 pays there: a processor without instructions for it takes up to 200 times as long as for fp32."""
+    import torch
+
+    return device.type != "cpu" or any(torch.cpu.get_capabilities().get(name) for name in BF16_INSTRUCTIONS)
 
 
 def num_threads() -> int:

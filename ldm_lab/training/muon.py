@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ldm_lab.core.runtime import multiplies_bf16
+
 _SLOPE, _CUBE, _FIFTH = 3.4445, -4.7750, 2.0315  # of the quintic polynomial of Jordan et al.
 _ITERATIONS = 5
 _LIKE_ADAM = 0.2  # root mean square of AdamW's updates; Liu et al. 2025, section 2.2
@@ -62,10 +64,11 @@ class Muon(torch.optim.AdamW):
 def orthogonalised(matrices: Tensor) -> Tensor:
     """U V^T of each matrix U S V^T, roughly: its singular values come to lie from 0.7 to 1.2.
 
-    Five Newton-Schulz iterations in bf16, as in Jordan et al. 2024. (N, rows, columns) → (N, rows, columns) fp32
+    Five Newton-Schulz iterations, in bf16 as in Jordan et al. 2024 where the device has it.
+    (N, rows, columns) → (N, rows, columns) fp32
     """
     is_tall = matrices.shape[-2] > matrices.shape[-1]
-    x = (matrices.mT if is_tall else matrices).bfloat16()
+    x = (matrices.mT if is_tall else matrices).to(torch.bfloat16 if multiplies_bf16(matrices.device) else torch.float32)
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT

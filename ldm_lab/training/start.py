@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ldm_lab.conditioning import ClassLabelConfig, LayoutTransformerConfig, SemanticMapConfig
 from ldm_lab.core.errors import CheckpointMismatchError, ConfigError
 from ldm_lab.model import LatentDiffusion
-from ldm_lab.unet.deepen import deepen
+from ldm_lab.unet.deepen import deepen, thin
 from ldm_lab.unet.widen import widen_input
 
 _READS_CONDITION = ("attn2.to_k.", "attn2.to_v.", "class_embedding.")  # weights whose width is the condition's
@@ -39,8 +39,8 @@ def fine_tune_from(start: LatentDiffusion, model: LatentDiffusion, *, source: st
 
     The UNet must be of the same sizes, save for the channels that it reads beside the latent (its first convolution is
     widened with zeros) and for blocks that it has more a level (they hand on what they get), so that it begins as the
-    model that it was, and for what reads the condition. The conditioner is
-    taken over where it is of the same kind and its words or classes agree; classes do one by one.
+    model that it was; for blocks that it has less, which it has to make up for; and for what reads the condition. The
+    conditioner is taken over where it is of the same kind and its words or classes agree; classes do one by one.
 
     Args:
         start: The trained model.
@@ -66,7 +66,8 @@ def _take_unet(start: LatentDiffusion, model: LatentDiffusion, *, source: str) -
     extra, deeper = ours.in_channels - theirs.in_channels, ours.num_res_blocks - theirs.num_res_blocks
     wanted = model.unet.state_dict()
     try:
-        found = deepen(start.unet.state_dict(), theirs, num_res_blocks=ours.num_res_blocks)
+        resize = thin if deeper < 0 else deepen
+        found = resize(start.unet.state_dict(), theirs, num_res_blocks=ours.num_res_blocks)
         found = widen_input(found, in_channels=ours.in_channels)
     except ConfigError as error:
         raise CheckpointMismatchError(f"cannot start from {source}: {error}") from error
@@ -81,7 +82,8 @@ def _take_unet(start: LatentDiffusion, model: LatentDiffusion, *, source: str) -
         )
     model.unet.load_state_dict({name: found[name] for name in wanted if name not in fresh}, strict=False)
     notes = [f"{extra} channels of the UNet's input are new and begin at zero"] if extra else []
-    notes += [f"{deeper} residual blocks of every level are new and begin as nothing"] if deeper else []
+    notes += [f"{deeper} residual blocks of every level are new and begin as nothing"] if deeper > 0 else []
+    notes += [f"{-deeper} residual blocks of every level have no place here"] if deeper < 0 else []
     return notes + _named("begins anew", fresh & wanted.keys()) + _named("has no place here", fresh - wanted.keys())
 
 

@@ -5,7 +5,7 @@ import torch
 
 from ldm_lab.conditioning.record import Conditioning
 from ldm_lab.core.errors import ConfigError
-from ldm_lab.unet import deepen
+from ldm_lab.unet import deepen, thin
 
 
 def deepened(unet, make_unet, num_res_blocks, **changes):
@@ -36,6 +36,23 @@ def test_gradients_reach_the_new_blocks(make_unet, draw):
     deep(draw(1, 3, 4, 8), torch.tensor([7])).square().sum().backward()
     new = [level.resnets[1] for level in (*deep.down_blocks, *deep.up_blocks)]
     assert all(block.conv2.weight.grad.abs().max() > 0 for block in new)
+
+
+@pytest.mark.parametrize("changes", [{}, {"resblock_updown": True}, {"context_dim": 6}])
+@pytest.mark.parametrize(("few", "many"), [(1, 2), (1, 3), (2, 4), (2, 2)])
+def test_a_thinned_unet_is_the_one_that_was_deepened(make_unet, few, many, changes):
+    unet = make_unet(num_res_blocks=few, **changes)
+    deep = deepened(unet, make_unet, many, **changes)
+    thinned = thin(deep.state_dict(), deep.config, num_res_blocks=few)
+    assert thinned.keys() == unet.state_dict().keys()
+    for name, tensor in unet.state_dict().items():
+        assert torch.equal(thinned[name], tensor), name
+
+
+def test_thinning_to_more_blocks_is_refused(make_unet):
+    unet = make_unet(num_res_blocks=1)
+    with pytest.raises(ConfigError, match="the UNet has 1 residual blocks a level, 2 are more"):
+        thin(unet.state_dict(), unet.config, num_res_blocks=2)
 
 
 def test_a_shallower_one_is_refused(make_unet):
