@@ -20,7 +20,7 @@ from tyro.conf import arg
 from ldm_lab.cli import INTERRUPTED
 from ldm_lab.cli.recipe_options import recipe_options, with_options
 from ldm_lab.core.errors import ConfigError
-from ldm_lab.core.runtime import choose_device, describe_device
+from ldm_lab.core.runtime import choose_device, describe_device, multiplies_bf16
 from ldm_lab.training.autoencoder_stage import AutoencoderStage
 from ldm_lab.training.conditioner_choice import TASKS
 from ldm_lab.training.config import TrainingConfig
@@ -32,6 +32,9 @@ from ldm_lab.training.stage import TrainStep
 from ldm_lab.training.state import list_checkpoints
 
 TERMINATED = 128 + signal.SIGTERM
+SLOW_BF16 = (
+    "\nnote: this processor has no instructions for bf16; with --training.precision fp32 steps take far less time"
+)
 
 _KINDS: dict[str, tuple[Any, Mapping[str, Callable[[], Any]]]] = {
     "autoencoder": (AutoencoderStage, AUTOENCODERS),
@@ -169,8 +172,10 @@ def _run(request: Request) -> TrainStep | None:
 def _summary(request: Request, stage: AutoencoderStage | DiffusionStage) -> str:
     count = sum(parameter.numel() for parameter in stage.objective.parameters())
     rate = effective_learning_rate(request.training, num_processes=_num_processes())
-    device = describe_device(choose_device(request.device))
-    return f"{request.title} in {request.out}: {count:,} parameters, effective learning rate {rate:g}, {device}"
+    device = choose_device(request.device)
+    start = f"{request.title} in {request.out}: {count:,} parameters, effective learning rate {rate:g}"
+    slow = SLOW_BF16 if request.training.precision == "bf16" and not multiplies_bf16(device) else ""
+    return f"{start}, {describe_device(device)}{slow}"
 
 
 def _encode(stage: DiffusionStage, request: Request) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ldm_lab import cli
@@ -55,6 +56,14 @@ def main(words, *more):
 
 def train_first_stage(folder, pictures, *more, steps=2):
     return main(AUTOENCODER, "--out", folder, "--data", pictures, "--training.num-steps", steps, *more)
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_without_instructions_for_it_is_said_to_be_slow(tmp_path, pictures, capsys, monkeypatch, has_bf16):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+    for precision, is_slow in (("bf16", not has_bf16), ("fp32", False)):
+        assert train_first_stage(tmp_path / precision, pictures, "--training.precision", precision, steps=1) == 0
+        assert ("no instructions for bf16" in capsys.readouterr().out) == is_slow
 
 
 def test_both_stages_on_class_folders(tmp_path, pictures, capsys):

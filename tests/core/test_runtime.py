@@ -12,7 +12,14 @@ import torch
 import ldm_lab
 from ldm_lab.core import runtime
 from ldm_lab.core.errors import ConfigError
-from ldm_lab.core.runtime import choose_device, describe_device, installed_version, num_threads, versions
+from ldm_lab.core.runtime import (
+    choose_device,
+    describe_device,
+    installed_version,
+    multiplies_bf16,
+    num_threads,
+    versions,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +67,21 @@ def test_a_device_that_is_not_there_is_named(monkeypatch, name, message):
 def test_the_description_of_the_cpu_states_its_threads():
     assert describe_device(torch.device("cpu")).startswith(f"CPU, {torch.get_num_threads()} thread")
     assert num_threads() == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(
+    ("device", "instructions", "expected"),
+    [
+        ("cpu", {"avx2": True}, False),
+        ("cpu", {"amx_bf16": True}, True),
+        ("cpu", {"bf16": False}, False),
+        ("cuda", {}, True),
+        ("mps", {}, True),
+    ],
+)
+def test_bf16_pays_on_gpus_and_where_the_processor_has_it(monkeypatch, device, instructions, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert multiplies_bf16(torch.device(device)) == expected
 
 
 @pytest.mark.gpu
