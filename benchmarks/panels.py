@@ -31,6 +31,8 @@ LIMIT_KERNEL_MSEC = 120.0  # of what asks the kernel and no network
 LIMIT_PREVIEW_MSEC = 250.0  # beyond one step
 LIMIT_STOP_MSEC = 100.0  # beyond one step
 MAX_FRAMES_PER_SECOND = 10.0
+MAX_GROWTH_PERCENT = 1.0
+MEMORY = "[__import__('gc').collect(), __import__('psutil').Process().memory_info().rss][1]"
 
 SETUP = """
 import ldm_lab as lab
@@ -154,12 +156,15 @@ def time_strokes(notebook: Notebook, *, rounds: int) -> Figure:
 
 
 def time_walks(notebook: Notebook, *, rounds: int) -> list[Figure]:
-    """The first preview, the previews of a whole walk, and Stop."""
+    """The first preview, the previews of a whole walk, Stop, and whether it gives the memory back."""
     step = 1000 * statistics.median(notebook.evaluate(_steps_timed(rounds)))
     _walk(notebook)  # the first one is slower than all others
     previews, rates = zip(*(_walk(notebook) for _ in range(rounds)), strict=True)
     notebook.evaluate(f"panel.form.controls['num_steps'].set({STOPPED_WALK})")
+    _stop(notebook)  # also the first of these brings things along that stay
+    before = notebook.evaluate(MEMORY)
     stops = tuple(_stop(notebook) for _ in range(rounds))
+    growth = 100.0 * (notebook.evaluate(MEMORY) - before) / before
     return [
         Figure(
             title="Generate to the first preview",
@@ -172,6 +177,14 @@ def time_walks(notebook: Notebook, *, rounds: int) -> list[Figure]:
             samples=stops,
             limit=step + LIMIT_STOP_MSEC,
             words=f"a step + {LIMIT_STOP_MSEC:.0f}",
+        ),
+        Figure(
+            title=f"the kernel's memory, grown after {rounds} stopped walks",
+            samples=(growth,),
+            unit="%",
+            digits=1,
+            limit=MAX_GROWTH_PERCENT,
+            words=f"of {before / 1e6:.0f} MB",
         ),
         Figure(
             title="previews a second of a walk",
