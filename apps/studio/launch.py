@@ -24,6 +24,7 @@ from apps.studio.guards import LOOPBACK, MAX_UPLOAD_BYTES, BodyLimit, PlainWords
 from apps.studio.look import CSS, THEME
 from apps.studio.models import Models
 from apps.studio.page import SWEEP_SEC, build_app
+from apps.studio.requests import TASK_OF
 from ldm_lab.core.errors import MissingDependencyError, RequestError
 from ldm_lab.core.images import MAX_PIXELS
 
@@ -112,7 +113,7 @@ def serve(models: Models, options: Options | None = None) -> Iterator[gr.Blocks]
         page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=1)
         try:
             _start(page, options)
-            models.warm_up()
+            models.warm_up(*TASK_OF)
             with _every(SWEEP_SEC, desks.sweep, cells.sweep):
                 yield page
         finally:

@@ -57,9 +57,14 @@ class Card:
         return cls(name=name, folder=checkpoint.folder, kind=kind, config=config, defaults=defaults)
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether it came with the package."""
+        return self.folder.parent == ZOO
+
+    @property
     def loaded_as(self) -> str:
         """What ``lab.load`` takes: the shipped name, or else the folder."""
-        return self.name if self.folder.parent == ZOO else str(self.folder)
+        return self.name if self.is_shipped else str(self.folder)
 
     def resolved(self, settings: TaskSettings) -> TaskSettings:
         """Settings with nothing left open, as the model itself would say."""
@@ -122,8 +127,10 @@ class Models:
             raise RequestError("there is no model to show; give the folder of one: ldm-lab studio FOLDER")
 
     def serving(self, *kinds: Kind) -> list[str]:
-        """Names of the models of some kinds."""
-        return [name for name, card in self.cards.items() if card.kind in kinds]
+        """Names of the models of some kinds: those that were brought before those of the package, and by kind."""
+        cards = [card for card in self.cards.values() if card.kind in kinds]
+        cards.sort(key=lambda card: (card.is_shipped, kinds.index(card.kind)))
+        return [card.name for card in cards]
 
     def card(self, name: object) -> Card:
         """The card of that name.
@@ -149,15 +156,16 @@ class Models:
                 self._users[card.name] -= 1
                 self._let_go(self._capacity)
 
-    def warm_up(self) -> None:
-        """Load the first model before anybody asks, without waiting for it; the first click is then as quick as others.
+    def warm_up(self, *kinds: Kind) -> None:
+        """Load the first model of some kinds before anybody asks; the first click is then as quick as others.
 
-        What is wrong with it is said to the first visitor who asks for it.
+        Nothing waits for it. What is wrong with it is said to the first visitor who asks for it.
         """
 
         def load() -> None:
-            with suppress(LdmLabError), self.lent(next(iter(self.cards))):
-                pass
+            for name in self.serving(*kinds)[:1]:
+                with suppress(LdmLabError), self.lent(name):
+                    pass
 
         threading.Thread(target=load, name="ldm_lab studio warms up", daemon=True).start()
 

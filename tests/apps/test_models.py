@@ -2,13 +2,16 @@
 
 import gc
 import shutil
+import threading
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
 from apps.studio import Models
+from apps.studio.requests import TASK_OF
 from ldm_lab.core.errors import CheckpointError, RequestError
-from ldm_lab.tasks.kinds import CLASS, TEXT
+from ldm_lab.tasks.kinds import CLASS, MASKED, TEXT
 
 
 @pytest.fixture
@@ -32,6 +35,23 @@ def test_cards_are_known_before_anything_is_loaded(models):
 
 def test_shipped_models_are_offered(tiny_folder):
     assert "shapes-text" in Models([tiny_folder]).cards
+
+
+def test_what_was_brought_stands_first_and_then_the_kind_that_was_named_first(tiny_folder):
+    own, shipped = Models([tiny_folder]), Models()
+    assert own.serving(MASKED, TEXT) == ["tiny-text", "shapes-inpaint", "shapes-text"]
+    assert shipped.serving(TEXT, MASKED) == ["shapes-text", "shapes-inpaint"]
+
+
+def test_the_model_of_the_first_tab_is_loaded_before_anybody_asks(monkeypatch):
+    loaded = []
+    models = Models(load=lambda folder, device: loaded.append(folder.name))
+    monkeypatch.setattr("apps.studio.models.Session", lambda model, **_: SimpleNamespace(close=lambda: None))
+    models.warm_up(*TASK_OF)
+    for thread in threading.enumerate():
+        if thread.name == "ldm_lab studio warms up":
+            thread.join()
+    assert loaded == ["shapes-text"]
 
 
 def test_a_model_is_loaded_once_and_another_takes_its_place(two):
