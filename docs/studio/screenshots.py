@@ -66,15 +66,23 @@ def compare(page: Any) -> None:
     page.wait_for_selector("#compare-facts table")
 
 
-def nothing(page: Any) -> None:
-    """As it opens."""
+def layout(page: Any) -> None:
+    """The filled-in example."""
+    page.click("#layout-run")
+    page.wait_for_selector("#layout-scrubber input")
+
+
+def upscale(page: Any) -> None:
+    """The example."""
+    page.click("#upscale-run")
+    page.wait_for_selector("#upscale-scrubber input")
 
 
 TABS: dict[str, Callable[[Any], None]] = {
     "Create": create,
     "Inpaint": inpaint,
-    "Layout": nothing,
-    "Upscale": nothing,
+    "Layout": layout,
+    "Upscale": upscale,
     "Latents": latents,
     "Compression": compression,
     "Grid": grid,
