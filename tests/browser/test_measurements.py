@@ -12,7 +12,7 @@ def test_every_figure_is_taken(browser, lab_url, tiny_folder):
     url, folder = lab_url
     some = {name: panels.OPENINGS[name] for name in ("Generate", "Trajectory")}
     report = panels.measure(browser, url, folder, model=str(tiny_folder), rounds=1, openings=some)
-    assert [len(figure.samples) for figure in report.figures] == [1] * 4
+    assert [len(figure.samples) for figure in report.figures] == [1] * 5
     assert all(figure.median > 0 for figure in report.figures[:3])
     assert list(report.panels) == list(some)
     for kept in report.panels.values():

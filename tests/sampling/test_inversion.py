@@ -27,13 +27,15 @@ def there_and_back(model, num_steps=20, cond=None, guidance=None, **settings):
 
 
 # Largest error of there and back in 20 steps, by evaluations a step, for latents within 2.6 deviations of the mean
-MEASURED = {1: 0.119, 2: 0.0274, 3: 0.00677, 5: 0.00044, 10: 4.9e-7}
+MEASURED = {1: 0.119, 2: 0.0274, 3: 0.00677, 5: 0.00044}
+ROUNDING = 1e-6  # 4.9e-7 and 6.1e-7 on two processors, by 10 evaluations a step
 
 
 def test_the_error_is_the_stated_one(gaussian_model):
     """On data N(0.3, 0.5^2) every evaluation leaves about a quarter of the error; fp32 tables end it at 1e-7."""
     for num_iterations, expected in MEASURED.items():
         assert there_and_back(gaussian_model(), num_iterations=num_iterations) == pytest.approx(expected, rel=0.2)
+    assert there_and_back(gaussian_model(), num_iterations=10) < ROUNDING
 
 
 def test_more_steps_need_fewer_iterations(gaussian_model):

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 
 import pytest
@@ -11,6 +12,12 @@ from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.tasks import TextToImageSettings, carry_out, stream
 
 PROMPT = "a large red circle"
+
+
+@pytest.fixture(scope="module")
+def exact_model(tiny_model):
+    """The same in float64, in which kernels that sum in another order agree; its latents grow to hundreds."""
+    return copy.deepcopy(tiny_model).double()
 
 
 def ask(**values):
@@ -68,11 +75,11 @@ class TestStream:
     def test_every_setting_has_an_effect(self, tiny_model, change):
         assert not torch.allclose(final_latent(tiny_model, **change), final_latent(tiny_model), atol=1e-3)
 
-    def test_the_empty_negative_prompt_is_the_null_condition(self, tiny_model):
-        assert tiny_model.conditioner.null == ""
-        unguided = final_latent(tiny_model, prompt="", guidance_scale=1.0)
-        guided = final_latent(tiny_model, prompt="", guidance_scale=7.0)
-        torch.testing.assert_close(guided, unguided, atol=1e-5, rtol=1e-5)
+    def test_the_empty_negative_prompt_is_the_null_condition(self, exact_model):
+        assert exact_model.conditioner.null == ""
+        unguided = final_latent(exact_model, prompt="", guidance_scale=1.0)
+        guided = final_latent(exact_model, prompt="", guidance_scale=7.0)
+        torch.testing.assert_close(guided, unguided, atol=1e-9, rtol=0)
 
     def test_it_starts_from_the_noise_of_the_seeds(self, tiny_model):
         first = next(stream(tiny_model, ask(seeds=[5, 6])))
@@ -113,10 +120,10 @@ class TestTextToImage:
         assert [image.tobytes() for image in first.images] == [image.tobytes() for image in second.images]
 
     @pytest.mark.parametrize("sampler", ["ddim", "euler-a", "dpm++2m"])
-    def test_an_image_depends_on_its_own_seed_alone(self, tiny_model, sampler):
-        together = make(tiny_model, seeds=[7, 8, 9], sampler=sampler).trajectory[-1].z_next
-        alone = make(tiny_model, seeds=[8], sampler=sampler).trajectory[-1].z_next
-        torch.testing.assert_close(together[1:2], alone, atol=2e-5, rtol=0)
+    def test_an_image_depends_on_its_own_seed_alone(self, exact_model, sampler):
+        together = make(exact_model, seeds=[7, 8, 9], sampler=sampler).trajectory[-1].z_next
+        alone = make(exact_model, seeds=[8], sampler=sampler).trajectory[-1].z_next
+        torch.testing.assert_close(together[1:2], alone, atol=1e-9, rtol=0)
 
     def test_a_random_seed_is_recorded_and_repeats_the_picture(self, tiny_model):
         run = make(tiny_model, seeds=[-1])
