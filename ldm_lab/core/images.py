@@ -26,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_BYTES = 10_000_000
 MAX_SIDE = 4096
 MAX_PIXELS = MAX_SIDE * MAX_SIDE
+GUTTER = (200, 200, 200)  # between the images of a sheet: pictures on white, grey and black all end somewhere
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -133,9 +134,9 @@ def grid(
     *,
     columns: int | None = None,
     padding: int = 2,
-    background: tuple[int, int, int] = (255, 255, 255),
+    background: tuple[int, int, int] = GUTTER,
 ) -> Image.Image:
-    """Lay images of one size on a sheet, row by row.
+    """Lay images of one size on a sheet, row by row; a single one is the sheet, without a margin.
 
     Args:
         images: At least one image.
@@ -147,6 +148,7 @@ def grid(
         ImageError: If there is no image, or sizes differ.
     """
     width, height = _common_size(images)
+    padding = padding if len(images) > 1 else 0
     columns = min(len(images), columns or math.ceil(math.sqrt(len(images))))
     rows = math.ceil(len(images) / columns)
     step_x, step_y = width + padding, height + padding

@@ -54,15 +54,15 @@ def draw_latents(model: LatentDiffusion, z: Tensor) -> list[Image.Image]:
 
 
 def encode_frame(pictures: list[Image.Image], *, factor: int = 1) -> bytes:
-    """One sheet of all pictures as JPEG.
+    """One sheet of all pictures as JPEG, laid out like that of the finished ones.
 
     Args:
         pictures: Of one size.
         factor: How many times larger they are shown, where that fits.
     """
-    sheet = grid(pictures, padding=0)
-    scale = min(factor, MAX_FRAME_SIDE / max(sheet.size))
-    width, height = (max(1, round(scale * side)) for side in sheet.size)
+    size = (factor * pictures[0].width, factor * pictures[0].height)
+    sheet = grid([picture.resize(size, Image.Resampling.BILINEAR) for picture in pictures])
+    sheet.thumbnail((MAX_FRAME_SIDE, MAX_FRAME_SIDE), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
-    sheet.resize((width, height), Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    sheet.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

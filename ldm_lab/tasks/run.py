@@ -123,7 +123,7 @@ class Run:
 
     def grid(self) -> Image.Image:
         """All images on one sheet; a single one is the sheet, without a margin."""
-        return images.grid(self.images) if len(self.images) > 1 else images.grid(self.images, padding=0)
+        return images.grid(self.images)
 
     def strip(self, index: int = 0, *, num_frames: int = 8) -> Image.Image:
         """How image ``index`` came out of the noise: z_0 as predicted at some steps, evenly spaced, in one row.

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ldm_lab.core.errors import ImageError, ShapeError
-from ldm_lab.core.images import grid, read_image, save_png, strip, to_pil, to_tensor, to_uint8
+from ldm_lab.core.images import GUTTER, grid, read_image, save_png, strip, to_pil, to_tensor, to_uint8
 
 WIDTH, HEIGHT = 12, 8
 
@@ -133,8 +133,13 @@ def test_a_grid_puts_every_image_in_its_cell():
         row, column = divmod(index, 2)
         cell = sheet[1 + 3 * row : 3 + 3 * row, 1 + 4 * column : 4 + 4 * column]
         assert (cell == (index, 0, 0)).all()
-    assert (sheet[0] == 255).all()
-    assert (sheet[-3:, 5:] == 255).all()
+    assert (sheet[0] == GUTTER).all()
+    assert (sheet[-3:, 5:] == GUTTER).all()
+
+
+def test_a_single_image_has_no_margin():
+    image = Image.new("RGB", (3, 2), (7, 8, 9))
+    assert grid([image]).tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, (4, 4)), (4, (8, 8)), (5, (12, 8)), (16, (16, 16))])

@@ -49,9 +49,9 @@ def test_the_strip_shows_predictions_from_the_first_to_the_last(run):
     assert strip.crop((128, 2, 144, 18)).tobytes() == last.tobytes()
 
 
-@pytest.mark.parametrize(("asked", "shown"), [(1, 1), (3, 3), (12, 12), (99, 12)])
-def test_a_strip_has_at_most_as_many_frames_as_steps(run, asked, shown):
-    assert run.strip(num_frames=asked).width == shown * 18 + 2
+@pytest.mark.parametrize(("asked", "width"), [(1, 16), (3, 3 * 18 + 2), (12, 12 * 18 + 2), (99, 12 * 18 + 2)])
+def test_a_strip_has_at_most_as_many_frames_as_steps(run, asked, width):
+    assert run.strip(num_frames=asked).width == width
 
 
 def test_a_strip_of_nothing_is_refused(run):
