@@ -27,6 +27,7 @@ MAX_BYTES = 10_000_000
 MAX_SIDE = 4096
 MAX_PIXELS = MAX_SIDE * MAX_SIDE
 GUTTER = (200, 200, 200)  # between the images of a sheet: pictures on white, grey and black all end somewhere
+PADDING = 2  # pixels of it
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -133,7 +134,7 @@ def grid(
     images: Sequence[Image.Image],
     *,
     columns: int | None = None,
-    padding: int = 2,
+    padding: int = PADDING,
     background: tuple[int, int, int] = GUTTER,
 ) -> Image.Image:
     """Lay images of one size on a sheet, row by row; a single one is the sheet, without a margin.
@@ -159,7 +160,7 @@ def grid(
     return sheet
 
 
-def strip(images: Sequence[Image.Image], *, padding: int = 2) -> Image.Image:
+def strip(images: Sequence[Image.Image], *, padding: int = PADDING) -> Image.Image:
     """Lay images of one size in one row, as for the steps of a denoising process."""
     return grid(images, columns=len(images), padding=padding)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ldm_lab.autoencoders.autoencoder import Autoencoder
 from ldm_lab.autoencoders.linear_preview import LinearPreview, fit_linear_preview
-from ldm_lab.core.images import grid, to_pil
+from ldm_lab.core.images import PADDING, grid, to_pil
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.model import LatentDiffusion
 
@@ -60,9 +60,11 @@ def encode_frame(pictures: list[Image.Image], *, factor: int = 1) -> bytes:
         pictures: Of one size.
         factor: How many times larger they are shown, where that fits.
     """
-    size = (factor * pictures[0].width, factor * pictures[0].height)
-    sheet = grid([picture.resize(size, Image.Resampling.BILINEAR) for picture in pictures])
-    sheet.thumbnail((MAX_FRAME_SIDE, MAX_FRAME_SIDE), Image.Resampling.BILINEAR)
+    scale = min(factor, MAX_FRAME_SIDE / max(grid(pictures, padding=0).size))
+    width, height = (max(1, round(scale * side)) for side in pictures[0].size)
+    shown = [picture.resize((width, height), Image.Resampling.BILINEAR) for picture in pictures]
+    sheet = grid(shown, padding=round(PADDING * scale / factor))
+    sheet.thumbnail((MAX_FRAME_SIDE, MAX_FRAME_SIDE), Image.Resampling.BILINEAR)  # the margins may be too much
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
