@@ -10,6 +10,7 @@ from PIL import Image
 
 from ldm_lab.core.cancel import CancelledError
 from ldm_lab.core.errors import NotEnoughMemoryError, RequestError
+from ldm_lab.core.images import grid
 from ldm_lab.session import Failed, Finished, Frame, Session, Started, Stepped, Stopped
 from ldm_lab.session.preview import draw_latents, encode_frame
 from ldm_lab.tasks import Branch, LargeImageSettings, Origin, Paint, Pipeline, Recipe
@@ -411,10 +412,9 @@ class TestFrames:
             image.load()
             assert image.format == "JPEG"
             assert max(image.size) <= 256
-            columns = round(count**0.5)
-            shape = (columns * width, columns * 16)
-            scale = min(1.0, 256 / max(shape))
-            assert image.size == tuple(round(scale * side) for side in shape)
+            finished = grid([Image.new("RGB", (width, 16))] * count).size
+            scale = min(1.0, 256 / max(finished))
+            assert image.size == tuple(round(scale * side) for side in finished)
 
     def test_none_are_made_where_none_are_wanted(self, session, settings):
         assert not any(isinstance(event, Frame) for event in session.submit(settings(), preview="none").events())

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +17,12 @@ from ldm_lab.conditioning import (
 def picture():
     """A picture of the size that tiny models make."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="session")
+def exact_model(tiny_model):
+    """The text model in float64, in which kernels that sum in another order agree; its latents grow to hundreds."""
+    return copy.deepcopy(tiny_model).double()
 
 
 @pytest.fixture(scope="session")

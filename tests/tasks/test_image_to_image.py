@@ -20,7 +20,7 @@ def test_strength_0_is_the_reconstruction(pipeline, picture):
     (expected,) = pipeline.decode(pipeline.encode(picture))
     assert [image.tobytes() for image in run.images] == [expected.tobytes()] * 2
     assert run.trajectory == ()
-    assert run.strip().size == (20, 20)
+    assert run.strip().size == (16, 16)
 
 
 @pytest.mark.parametrize("sampler", EVERY_SAMPLER)

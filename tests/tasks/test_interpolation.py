@@ -15,13 +15,14 @@ def finals(run):
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm++2m"])
-def test_the_ends_are_the_ends(pipeline, sampler):
+def test_the_ends_are_the_ends(exact_model, sampler):
+    pipeline = Pipeline(exact_model, defaults={"num_steps": 3, "sampler": "ddim"})
     asked = {"prompt": "a star", "other_prompt": "a red circle", "negative_prompt": "blue", "sampler": sampler}
     run = pipeline.interpolation(seeds=[4, 5], num_frames=5, **asked)
     first = pipeline.text_to_image("a star", seeds=[4], negative_prompt="blue", sampler=sampler)
     last = pipeline.text_to_image("a red circle", seeds=[5], negative_prompt="blue", sampler=sampler)
-    torch.testing.assert_close(finals(run)[:1], finals(first), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(finals(run)[4:], finals(last), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(finals(run)[:1], finals(first), atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(finals(run)[4:], finals(last), atol=1e-9, rtol=1e-9)
     assert len(run.images) == 5
 
 

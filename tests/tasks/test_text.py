@@ -1,4 +1,3 @@
-import copy
 import dataclasses
 
 import pytest
@@ -12,12 +11,6 @@ from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.tasks import TextToImageSettings, carry_out, stream
 
 PROMPT = "a large red circle"
-
-
-@pytest.fixture(scope="module")
-def exact_model(tiny_model):
-    """The same in float64, in which kernels that sum in another order agree; its latents grow to hundreds."""
-    return copy.deepcopy(tiny_model).double()
 
 
 def ask(**values):
