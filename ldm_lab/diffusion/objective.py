@@ -62,6 +62,7 @@ def denoising_loss(
     config: ObjectiveConfig,
     *,
     offset: Tensor | None = None,
+    emphasis: Tensor | None = None,
 ) -> Loss:
     """Diffuse ``z_0``, ask ``predict``, compare with the truth.
 
@@ -73,6 +74,7 @@ def denoising_loss(
         schedule: The forward process.
         config: What is compared and how.
         offset: Standard normal, one number a channel; needed if and only if ``config.offset_noise`` > 0. (B, C, 1, 1)
+        emphasis: How much the error of each place counts; None: all count 1. (B, 1, h, w)
 
     Raises:
         ConfigError: If the prediction is eps under zero terminal SNR.
@@ -85,9 +87,10 @@ def denoising_loss(
     error = (
         predict(z_t, t).to(target.dtype) - target
     )  # under autocast the output may be bf16: compare in z_0's precision
-    per_sample = (error.abs() if config.loss == "l1" else error.square()).flatten(1).mean(1)  # (B,)
-    weights = loss_weights(t, schedule, config).to(per_sample)
-    return Loss(mean=(weights * per_sample).mean(), per_sample=per_sample.detach())
+    cost = error.abs() if config.loss == "l1" else error.square()
+    weights = loss_weights(t, schedule, config).to(cost)  # (B,)
+    counted = cost if emphasis is None else emphasis * cost
+    return Loss(mean=(weights * counted.flatten(1).mean(1)).mean(), per_sample=cost.detach().flatten(1).mean(1))
 
 
 def draw_steps(count: int, schedule: NoiseSchedule, generator: torch.Generator, *, shift: float = 1.0) -> Tensor:

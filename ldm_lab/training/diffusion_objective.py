@@ -59,6 +59,7 @@ class DiffusionObjective(nn.Module):
         *,
         prepared: Prepared | None = None,
         offset: Tensor | None = None,
+        emphasis: Tensor | None = None,
         grounding_target: Target | None = None,
         recognition_target: Tensor | None = None,
     ) -> ObjectiveValue:
@@ -70,6 +71,7 @@ class DiffusionObjective(nn.Module):
             noise: Standard normal. (B, C, h, w)
             prepared: Conditions, as the conditioner prepared them.
             offset: Offset noise, if the config asks for it. (B, C, 1, 1)
+            emphasis: How much the error of each place counts; None: all count 1. (B, 1, h, w)
             grounding_target: What the condition should tell, if there is a grounding.
             recognition_target: What the features should tell, if there is a recognition. (B, V, h, w)
         """
@@ -80,7 +82,7 @@ class DiffusionObjective(nn.Module):
             return networks.unet(z_t, steps, cond)
 
         with outputs_of(networks.unet.up_blocks[0]) if self.recognition is not None else nullcontext([]) as features:
-            loss = denoising_loss(predict, z_0, t, noise, self.schedule, self.config, offset=offset)
+            loss = denoising_loss(predict, z_0, t, noise, self.schedule, self.config, offset=offset, emphasis=emphasis)
         total, terms = loss.mean, _loss_by_time(loss.per_sample, t, len(self.schedule))
         if self.grounding is not None:
             error = self.grounding(cond, grounding_target)

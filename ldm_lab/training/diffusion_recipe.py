@@ -45,6 +45,9 @@ class DiffusionRecipe:
     recognition_weight: float = setting(
         0.0, help="Weight of telling from the UNet's features what is drawn where; needs boxes", minimum=0.0
     )
+    emphasis_weight: float = setting(
+        0.0, help="What one thing counts beside a whole picture where there is little noise; needs boxes", minimum=0.0
+    )
     degradation: Degradation = setting("bicubic", help="Super-resolution: how its small images are made")
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)

@@ -41,6 +41,7 @@ from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.training.conditioner_choice import build_for, check_widths
 from ldm_lab.training.diffusion_objective import DiffusionObjective, Networks
 from ldm_lab.training.diffusion_recipe import DiffusionRecipe, fit_to_data
+from ldm_lab.training.emphasis import emphasis_on
 from ldm_lab.training.grounding import Grounding, Names, grounding_target, words_of
 from ldm_lab.training.recognition import Recognition, recognition_target
 from ldm_lab.training.start import fine_tune_from, portable
@@ -64,6 +65,8 @@ class DiffusionStage:
 
     def __init__(self, recipe: DiffusionRecipe, *, init_from: str | Path | None = None) -> None:
         self.source = open_source(recipe.data)
+        if recipe.emphasis_weight > 0:
+            words_of(self.source, weight="emphasis_weight")  # refuses a data set without boxes
         self.length = source_length(self.source) or recipe.num_examples
         self.store: LatentStore | None = None
         self.first_stage_folder = locate_first_stage(recipe.first_stage)
@@ -107,7 +110,11 @@ class DiffusionStage:
         noise = torch.randn(z_0.shape, generator=generator(seed, "noise", draw))
         asked = self._prepared(indices, draw)
         return (
-            {"z_0": z_0, "t": t, "noise": noise} | self._offset(z_0, draw) | asked | self._answers(indices, asked, z_0)
+            {"z_0": z_0, "t": t, "noise": noise}
+            | self._offset(z_0, draw)
+            | self._emphasis(indices, t, z_0)
+            | asked
+            | self._answers(indices, asked, z_0)
         )
 
     def _latents(self, indices: Sequence[int], draw: int) -> Tensor:
@@ -280,6 +287,13 @@ class DiffusionStage:
         if self.words:
             answers["recognition_target"] = recognition_target(layouts, self.words, tuple(z_0.shape[2:]))
         return answers
+
+    def _emphasis(self, indices: Sequence[int], t: Tensor, z_0: Tensor) -> dict[str, Tensor]:
+        if self.recipe.emphasis_weight == 0.0:
+            return {}
+        layouts = conditions(self.source, indices, kind="layout")
+        weight, num_steps = self.recipe.emphasis_weight, len(self.model.schedule)
+        return {"emphasis": emphasis_on(layouts, t, size=tuple(z_0.shape[2:]), num_steps=num_steps, weight=weight)}
 
     def _offset(self, z_0: Tensor, draw: int) -> dict[str, Tensor]:
         if self.recipe.objective.offset_noise == 0.0:
