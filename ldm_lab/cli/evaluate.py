@@ -50,6 +50,7 @@ def evaluate(
     data: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    sampler: str | None = None,
     device: str = "auto",
 ) -> None:
     """Measure a first stage by its reconstructions, or a model by what is seen in its images.
@@ -63,11 +64,13 @@ def evaluate(
         data: First stage: a folder of pictures; None takes the test scenes, or the emoji that training never saw.
         steps: Sampling steps; None takes what the model recommends.
         guidance: Guidance scale; None takes what the model recommends.
+        sampler: How the walk is taken; None takes what the model recommends.
         device: auto, cpu, cuda or mps.
     """
     if num < 2:
         raise RequestError(f"num is {num}; give at least 2")
-    report, sheets = _measured(model, task, num, data, {"num_steps": steps, "guidance_scale": guidance}, device)
+    settings = {"num_steps": steps, "guidance_scale": guidance, "sampler": sampler}
+    report, sheets = _measured(model, task, num, data, settings, device)
     made = circumstances(shlex.join(["ldm-lab", *sys.argv[1:]]), device=device)
     print(render(report, made))
     if output is not None:

@@ -32,6 +32,12 @@ def test_a_text_model_is_judged_by_its_images(tiny_folder, tmp_path, capsys):
     assert Image.open(tmp_path / "sheet-seen.png").width > 600
 
 
+def test_another_sampler_and_guidance_may_be_judged(tiny_folder, capsys):
+    words = ["evaluate", str(tiny_folder), "--num", "2", "--steps", "2", "--guidance", "1.5", "--sampler", "euler-a"]
+    assert cli.main(words) == 0
+    assert "2 steps of euler-a, guidance 1.5" in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def tiny_emoji_folder(tmp_path_factory, tiny_model):
     """A text model that says of itself that it was trained on emoji, with its first stage beside it."""
@@ -90,6 +96,7 @@ def test_nothing_is_written_unless_asked_for(tiny_folder, tmp_path, monkeypatch)
         (["{folder}", "--num", "1"], "num is 1; give at least 2"),
         (["{folder}", "--steps", "0"], "num_steps is 0; it must be from 1 to 1000"),
         (["{folder}", "--guidance", "nan"], "guidance_scale is nan"),
+        (["{folder}", "--sampler", "magic"], "sampler is 'magic'"),
     ],
 )
 def test_a_mistake_is_one_sentence(tiny_folder, capsys, words, sentence):
