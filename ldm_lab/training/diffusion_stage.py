@@ -112,9 +112,8 @@ class DiffusionStage:
         return (
             {"z_0": z_0, "t": t, "noise": noise}
             | self._offset(z_0, draw)
-            | self._emphasis(indices, t, z_0)
             | asked
-            | self._answers(indices, asked, z_0)
+            | self._told_by_boxes(indices, t, asked, z_0)
         )
 
     def _latents(self, indices: Sequence[int], draw: int) -> Tensor:
@@ -277,23 +276,20 @@ class DiffusionStage:
         """What asks the UNet, with fresh weights."""
         return Recognition(self.recipe.unet.widths[-1], len(self.words)) if self.words else None
 
-    def _answers(self, indices: Sequence[int], asked: dict[str, Any], z_0: Tensor) -> dict[str, Any]:
-        """What encoder and UNet should tell beside the prediction."""
-        if self.names is None and not self.words:
+    def _told_by_boxes(self, indices: Sequence[int], t: Tensor, asked: dict[str, Any], z_0: Tensor) -> dict[str, Any]:
+        """What encoder and UNet should tell beside the prediction, and how much each cell of the prediction counts."""
+        weight, size = self.recipe.emphasis_weight, tuple(z_0.shape[2:])
+        if self.names is None and not self.words and weight == 0:
             return {}
         layouts, answers = conditions(self.source, indices, kind="layout"), {}
         if self.names is not None:
             answers["grounding_target"] = grounding_target(asked["prepared"]["tokens"], layouts, self.names)
         if self.words:
-            answers["recognition_target"] = recognition_target(layouts, self.words, tuple(z_0.shape[2:]))
+            answers["recognition_target"] = recognition_target(layouts, self.words, size)
+        if weight > 0:
+            num_steps = len(self.model.schedule)
+            answers["emphasis"] = emphasis_on(layouts, t, size=size, num_steps=num_steps, weight=weight)
         return answers
-
-    def _emphasis(self, indices: Sequence[int], t: Tensor, z_0: Tensor) -> dict[str, Tensor]:
-        if self.recipe.emphasis_weight == 0.0:
-            return {}
-        layouts = conditions(self.source, indices, kind="layout")
-        weight, num_steps = self.recipe.emphasis_weight, len(self.model.schedule)
-        return {"emphasis": emphasis_on(layouts, t, size=tuple(z_0.shape[2:]), num_steps=num_steps, weight=weight)}
 
     def _offset(self, z_0: Tensor, draw: int) -> dict[str, Tensor]:
         if self.recipe.objective.offset_noise == 0.0:

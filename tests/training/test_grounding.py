@@ -134,7 +134,8 @@ class TestStage:
         indices = [3, 5, 8]
         captions = [str(caption) for caption in ShapeScenes().captions(indices)]
         asked = {"prepared": stage.model.conditioner.prepare(captions)}
-        target = stage._answers(indices, asked, torch.zeros(3, 4, 16, 16))["grounding_target"]
+        t, z_0 = torch.zeros(3, dtype=torch.long), torch.zeros(3, 4, 16, 16)
+        target = stage._told_by_boxes(indices, t, asked, z_0)["grounding_target"]
         for row, scene in enumerate(ShapeScenes().scenes(indices)):
             words = [word for item in scene.objects for word in item.pair]
             once = [word for word in words if words.count(word) == 1]
