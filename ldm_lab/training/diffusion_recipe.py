@@ -48,6 +48,9 @@ class DiffusionRecipe:
     emphasis_weight: float = setting(
         0.0, help="What one thing counts beside a whole picture where there is little noise; needs boxes", minimum=0.0
     )
+    emphatic_names: tuple[str, ...] = setting(
+        (), help="Names of things that count three times as much as emphasis_weight says, since they are hard to draw"
+    )
     degradation: Degradation = setting("bicubic", help="Super-resolution: how its small images are made")
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -71,6 +74,12 @@ class DiffusionRecipe:
             raise ConfigError(
                 f"grounding_weight is {self.grounding_weight}, but no text encoder is trained; take a text transformer "
                 "as conditioner, or make the weight 0"
+            )
+
+        if self.emphatic_names and self.emphasis_weight == 0:
+            raise ConfigError(
+                f"emphatic_names are {', '.join(self.emphatic_names)}, but emphasis_weight is 0, so that no thing "
+                "counts more than its area; give a weight, such as 0.5, or no names"
             )
 
     @property

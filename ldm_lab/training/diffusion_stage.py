@@ -30,6 +30,7 @@ from ldm_lab.checkpoints import (
 from ldm_lab.conditioning import drop_conditions
 from ldm_lab.core.config import to_dict
 from ldm_lab.core.images import grid, to_pil
+from ldm_lab.core.layout import Layout
 from ldm_lab.core.runtime import choose_device
 from ldm_lab.core.seeding import derive_seed, generator
 from ldm_lab.data.latent_store import LatentStore, build_latent_store, open_latent_store
@@ -41,7 +42,7 @@ from ldm_lab.sampling import Guidance, make_scheduler, sample_steps
 from ldm_lab.training.conditioner_choice import build_for, check_widths
 from ldm_lab.training.diffusion_objective import DiffusionObjective, Networks
 from ldm_lab.training.diffusion_recipe import DiffusionRecipe, fit_to_data
-from ldm_lab.training.emphasis import emphasis_on
+from ldm_lab.training.emphasis import check_names, emphasis_on
 from ldm_lab.training.grounding import Grounding, Names, grounding_target, words_of
 from ldm_lab.training.recognition import Recognition, recognition_target
 from ldm_lab.training.start import fine_tune_from, portable
@@ -66,7 +67,7 @@ class DiffusionStage:
     def __init__(self, recipe: DiffusionRecipe, *, init_from: str | Path | None = None) -> None:
         self.source = open_source(recipe.data)
         if recipe.emphasis_weight > 0:
-            words_of(self.source, weight="emphasis_weight")  # refuses a data set without boxes
+            check_names(recipe.emphatic_names, words_of(self.source, weight="emphasis_weight"))
         self.length = source_length(self.source) or recipe.num_examples
         self.store: LatentStore | None = None
         self.first_stage_folder = locate_first_stage(recipe.first_stage)
@@ -278,18 +279,27 @@ class DiffusionStage:
 
     def _told_by_boxes(self, indices: Sequence[int], t: Tensor, asked: dict[str, Any], z_0: Tensor) -> dict[str, Any]:
         """What encoder and UNet should tell beside the prediction, and how much each cell of the prediction counts."""
-        weight, size = self.recipe.emphasis_weight, tuple(z_0.shape[2:])
-        if self.names is None and not self.words and weight == 0:
+        size = tuple(z_0.shape[2:])
+        if self.names is None and not self.words and self.recipe.emphasis_weight == 0:
             return {}
         layouts, answers = conditions(self.source, indices, kind="layout"), {}
         if self.names is not None:
             answers["grounding_target"] = grounding_target(asked["prepared"]["tokens"], layouts, self.names)
         if self.words:
             answers["recognition_target"] = recognition_target(layouts, self.words, size)
-        if weight > 0:
-            num_steps = len(self.model.schedule)
-            answers["emphasis"] = emphasis_on(layouts, t, size=size, num_steps=num_steps, weight=weight)
+        if self.recipe.emphasis_weight > 0:
+            answers["emphasis"] = self._emphasis(layouts, t, size)
         return answers
+
+    def _emphasis(self, layouts: Sequence[Layout], t: Tensor, size: tuple[int, int]) -> Tensor:
+        return emphasis_on(
+            layouts,
+            t,
+            size=size,
+            num_steps=len(self.model.schedule),
+            weight=self.recipe.emphasis_weight,
+            emphatic_names=self.recipe.emphatic_names,
+        )
 
     def _offset(self, z_0: Tensor, draw: int) -> dict[str, Tensor]:
         if self.recipe.objective.offset_noise == 0.0:

@@ -6,12 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ldm_lab.core.errors import DataError
+from ldm_lab.core.errors import ConfigError, DataError
 from ldm_lab.core.layout import LayoutObject
+from ldm_lab.data.scenes import COLORS
 from ldm_lab.data.shape_scenes import ShapeScenes
 from ldm_lab.data.source import conditions
 from ldm_lab.training.diffusion_stage import DiffusionStage
-from ldm_lab.training.emphasis import emphasis_on
+from ldm_lab.training.emphasis import EMPHATIC, emphasis_on
 from ldm_lab.training.presets import shapes_uncond
 
 EARLY, LATE = torch.tensor([100]), torch.tensor([500])
@@ -47,6 +48,13 @@ class TestCells:
     def test_with_much_noise_and_without_things_all_count_one(self):
         assert torch.equal(of(thing(0, 0, 1, 1), t=LATE), torch.ones(4, 4))
         assert torch.equal(of(), torch.ones(4, 4))
+
+    @pytest.mark.parametrize(("names", "expected"), [(("cross",), 1.5), (("cross", "star"), 2.5), (("red",), 2.5)])
+    def test_things_with_an_emphatic_name_count_three_times_as_much(self, names, expected):
+        found = emphasis_on(
+            [(thing(0.2, 0.3, 0.5, 0.6),)], EARLY, size=(8, 8), num_steps=1000, weight=0.5, emphatic_names=names
+        )
+        assert found.mean().item() == pytest.approx(expected)
 
     def test_each_picture_has_its_own(self):
         found = emphasis_on(
@@ -99,3 +107,20 @@ def test_a_data_set_without_boxes_is_refused(tmp_path):
     recipe = tiny(emphasis_weight=0.5)
     with pytest.raises(DataError, match="emphasis_weight is above 0, but the data set has no boxes; add them"):
         DiffusionStage(replace(recipe, data=replace(recipe.data, path=str(tmp_path))))
+
+
+def test_emphatic_names_that_nothing_has_are_refused():
+    with pytest.raises(DataError, match=r"emphatic_names has 'stars', which nothing is called; .* are circle, .*star"):
+        DiffusionStage(tiny(emphasis_weight=0.5, emphatic_names=("star", "stars")))
+
+
+def test_emphatic_names_without_a_weight_are_refused():
+    with pytest.raises(ConfigError, match="emphatic_names are star, but emphasis_weight is 0"):
+        tiny(emphatic_names=("star",))
+
+
+def test_emphatic_names_reach_the_batch(tmp_path):
+    plain, emphatic = (DiffusionStage(tiny(emphasis_weight=0.5, emphatic_names=names)) for names in ((), tuple(COLORS)))
+    for stage in (plain, emphatic):
+        list(stage.prepare(tmp_path, device="cpu"))
+    torch.testing.assert_close(emphatic.batch(0, 16)["emphasis"] - 1, EMPHATIC * (plain.batch(0, 16)["emphasis"] - 1))
