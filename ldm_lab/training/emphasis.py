@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ldm_lab.core.errors import DataError
-from ldm_lab.core.layout import Box, Layout
+from ldm_lab.core.layout import Layout
+from ldm_lab.training.cells import cells_of
 
 EMPHATIC = 3.0  # how much more things count whose names are emphatic
 
@@ -42,7 +43,7 @@ def emphasis_on(
     emphasis = torch.ones(len(layouts), 1, *size)
     for row in torch.nonzero(t < num_steps // 2).flatten().tolist():
         for item in layouts[row]:
-            touched = _touched(item.box, size)
+            touched = cells_of(item.box, size, reach=0.5)
             share = weight if set(item.names).isdisjoint(emphatic_names) else EMPHATIC * weight
             emphasis[row, 0] += share * touched.numel() / touched.sum().clamp(min=1) * touched
     return emphasis
@@ -60,13 +61,3 @@ def check_names(names: Collection[str], known: Sequence[str]) -> None:
             f"emphatic_names has {', '.join(map(repr, unknown))}, which nothing is called; the data set's names are "
             f"{', '.join(known)}"
         )
-
-
-def _touched(box: Box, size: tuple[int, int]) -> Tensor:
-    """1 where a cell and the box have a part in common. (h, w)"""
-    left, top, right, bottom = box
-    height, width = size
-    rows, columns = torch.arange(height) / height, torch.arange(width) / width
-    in_rows = (rows + 1 / height > top) & (rows < bottom)
-    in_columns = (columns + 1 / width > left) & (columns < right)
-    return (in_rows[:, None] & in_columns).float()

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ldm_lab.core.layout import Box, Layout
+from ldm_lab.core.layout import Layout
+from ldm_lab.training.cells import cells_of
 
 RARE = -4.0  # logit of a name before anything is learned: it holds at one place in fifty
 
@@ -64,7 +65,7 @@ def recognition_target(layouts: Sequence[Layout], words: Sequence[str], size: tu
     target = torch.zeros(len(layouts), len(words), *size)
     for row, layout in enumerate(layouts):
         for item in layout:
-            target[row, [words.index(name) for name in item.names]] += _inside(item.box, size)
+            target[row, [words.index(name) for name in item.names]] += cells_of(item.box, size)
     return target.clamp(max=1)
 
 
@@ -77,11 +78,3 @@ def outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
         yield seen
     finally:
         handle.remove()
-
-
-def _inside(box: Box, size: tuple[int, int]) -> Tensor:
-    """1 where the centre of a cell is in the box. (h, w)"""
-    left, top, right, bottom = box
-    height, width = size
-    rows, columns = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
-    return (((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))).float()
